@@ -1,0 +1,42 @@
+# The commands a person needs. `make` alone lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint format smoke clean
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+
+install: $(VENV)/.installed ## create .venv and install xstilts with pinned versions
+
+# torch first and by pip: other resolvers may take a build with gigabytes of CUDA
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("xstilts needs Python 3.11 or later" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: install ## run the embedded study and print where its report is
+	$(BIN)/xstilts demo
+
+test: install ## run all tests (those on real data where its folder is found)
+	$(BIN)/python -m pytest
+
+lint: install ## ruff and mypy
+	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests
+	$(BIN)/mypy
+
+format: install ## let ruff format the code
+	$(BIN)/ruff check --fix src tests
+	$(BIN)/ruff format src tests
+
+smoke: install ## the small study on real data (XSTILTS_DATA, XSTILTS_MODELS; default ../shared)
+	$(BIN)/xstilts run studies/natural-smoke.yaml
+
+clean: ## remove results and the environment
+	rm -rf $(VENV) .xstilts reports

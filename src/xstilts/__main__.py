@@ -1,0 +1,5 @@
+"""`python -m xstilts` is the command `xstilts`."""
+
+from xstilts.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""From per-example contributions to gains with intervals; numpy, scipy and pandas only."""

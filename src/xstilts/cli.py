@@ -1,0 +1,192 @@
+"""The command line. Every verb imports what it needs when it runs, so that `--help` is instant."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from xstilts.errors import UserError
+
+if TYPE_CHECKING:
+    from xstilts.api import Outcome
+    from xstilts.study import Study
+
+app = typer.Typer(
+    help="Plan, run and explain intermediate-task transfer studies: pretrained encoder, English intermediate "
+    "task, English target task, zero-shot evaluation in many languages.",
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich",
+)  # fmt: skip
+data_app = typer.Typer(help="Look at data folders.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="A study file, such as studies/natural-smoke.yaml.")]
+StoreOption = Annotated[
+    Path | None,
+    typer.Option("--store", metavar="DIR", help="Where results are kept. [default: $XSTILTS_STORE or .xstilts/store]"),
+]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="Where the report goes. [default: reports/STUDY-NAME]")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def main() -> None:
+    """Entry point. A person's mistakes end in one line each and exit code 2."""
+    try:
+        app()
+    except UserError as error:
+        _fail(error)
+    except BrokenPipeError:
+        # the reader of our output went away (`xstilts tasks | head`)
+        sys.stderr.close()
+        sys.exit(0)
+
+
+def _fail(error: UserError) -> None:
+    for single in getattr(error, "errors", [error]):
+        print(f"xstilts: {single}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=1, ensure_ascii=False, default=str))
+
+
+@app.command()
+def demo(store: StoreOption = None, out: OutOption = None, as_json: JsonOption = False) -> None:
+    """Run the embedded study (generated data, shipped encoder, no network) and write its report."""
+    _run(_demo_study(), store, out, as_json, "pool")
+
+
+def _demo_study() -> Study:
+    from xstilts.study import Study
+
+    return Study.load(Path(__file__).parent / "sources" / "microworld" / "demo.yaml")
+
+
+@app.command()
+def plan(study: StudyFile, store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Show every step of a study, what is shared, what is done, and how long the rest will take."""
+    from xstilts.api import open_store
+    from xstilts.plan import plan as make_plan
+    from xstilts.screens import plan_facts, print_plan
+    from xstilts.study import Study
+
+    facts = plan_facts(make_plan(Study.load(study)), open_store(store))
+    if as_json:
+        _print_json(facts)
+    else:
+        print_plan(facts)
+
+
+@app.command()
+def run(
+    study: StudyFile,
+    store: StoreOption = None,
+    out: OutOption = None,
+    as_json: JsonOption = False,
+    executor: Annotated[str, typer.Option(help="Where steps run: pool (all processors) or inline.")] = "pool",
+) -> None:
+    """Run what is not yet done of a study, then write its report."""
+    from xstilts.study import Study
+
+    _run(Study.load(study), store, out, as_json, executor)
+
+
+def _run(study: Study, store: Path | None, out: Path | None, as_json: bool, executor: str) -> None:
+    from xstilts.api import run_study
+    from xstilts.screens import live
+
+    try:
+        with live(quiet=as_json) as watcher:
+            outcome = run_study(study, store, out, executor, watcher)
+    except KeyboardInterrupt:
+        print("\nstopped; run the same command again to go on where it stopped", file=sys.stderr)
+        sys.exit(130)  # 128 + SIGINT, as shells have it
+    _report_outcome(outcome, as_json)
+    if not outcome.ok:
+        sys.exit(1)
+
+
+def _report_outcome(outcome: Outcome, as_json: bool) -> None:
+    steps = outcome.steps
+    if as_json:
+        _print_json(
+            {
+                "done": len(steps.done), "reused": len(steps.reused), "failed": steps.failed,
+                "blocked": steps.blocked, "report": str(outcome.report),
+            }
+        )  # fmt: skip
+        return
+    print(f"{len(steps.done)} steps done, {len(steps.reused)} reused, {len(steps.failed)} failed", end="")
+    print(f", {len(steps.blocked)} not run because an input failed" if steps.blocked else "")
+    for key, reason in steps.failed.items():
+        print(f"failed {key[:12]}: {reason}", file=sys.stderr)
+    print(f"report: {outcome.report}")
+
+
+@app.command()
+def status(study: StudyFile, store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Say how far a study is: steps by kind and state, failures and their reasons, time left."""
+    from xstilts.api import open_store
+    from xstilts.plan import plan as make_plan
+    from xstilts.screens import plan_facts, print_status
+    from xstilts.study import Study
+
+    facts = plan_facts(make_plan(Study.load(study)), open_store(store))
+    if as_json:
+        _print_json({name: facts[name] for name in ("study", "kinds", "failures", "rest")})
+    else:
+        print_status(facts)
+
+
+@app.command()
+def report(study: StudyFile, store: StoreOption = None, out: OutOption = None, as_json: JsonOption = False) -> None:
+    """Write the report of what the store holds of a study."""
+    from xstilts.api import report_study
+    from xstilts.study import Study
+
+    path = report_study(Study.load(study), store, out)
+    if as_json:
+        _print_json({"report": str(path)})
+    else:
+        print(f"report: {path}")
+
+
+@app.command()
+def tasks(
+    name: Annotated[str | None, typer.Argument(help="Show this task in full.")] = None, as_json: JsonOption = False
+) -> None:
+    """List the tasks, or show one."""
+    from xstilts.screens import print_task, print_tasks
+    from xstilts.tasks import TASKS, get_task
+
+    chosen = list(TASKS.values()) if name is None else [get_task(name)]
+    if as_json:
+        _print_json([task.model_dump() for task in chosen])
+    elif name is None:
+        print_tasks(chosen)
+    else:
+        print_task(chosen[0])
+
+
+@data_app.command("check")
+def data_check(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A data folder in the official layouts.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Say for every task what a data folder holds, per language and split, and what is wrong or missing."""
+    from rich.console import Console
+
+    from xstilts.sources.check import check, render
+    from xstilts.tasks import TASKS
+
+    findings = check(folder, TASKS.values())
+    if as_json:
+        _print_json(findings)
+    else:
+        Console().print(render(findings))

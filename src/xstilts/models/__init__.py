@@ -1,0 +1,1 @@
+"""Encoders and heads: the one room that knows Hugging Face."""

@@ -1,0 +1,86 @@
+"""What a model is, without loading it: for keys, estimates and early errors. No torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from xstilts.errors import UserError
+from xstilts.store import sha256_of
+
+MICROWORLD = "microworld"
+"""The name under which the encoder in the package is asked for."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A pretrained encoder as a study names it."""
+
+    identity: str
+    """Goes into keys: `hub:ID@REVISION`, or `sha256:` over the files of a local folder that matter."""
+    location: str
+    """A folder, or a hub id."""
+    body_parameters: int
+    """Parameters of the layers, without embeddings; 0 when unknown. For estimates only."""
+    description: str
+
+
+def find_model(name: str, revision: str, folder: Path) -> Model:
+    """The model that a study in `folder` calls `name`. Raises `UserError` for a folder that is none."""
+    if name == MICROWORLD:
+        local = Path(__file__).parent.parent / "sources" / "microworld" / "encoder"
+        return _local(local, "microworld (in the package)")
+    local = (folder / Path(name).expanduser()).resolve()
+    if local.is_dir():
+        return _local(local, local.name)
+    looks_like_path = name.startswith((".", "/", "~")) or name.count("/") > 1
+    if looks_like_path or not name.replace("/", "").replace("-", "").replace("_", "").replace(".", "").isalnum():
+        raise UserError(f"no model folder {local}", remedy="check the path, or give a hub id such as xlm-roberta-base")
+    return Model(f"hub:{name}@{revision}", name, 0, f"{name} at revision {revision} of the Hugging Face hub")
+
+
+def _local(folder: Path, title: str) -> Model:
+    config_file = folder / "config.json"
+    if not config_file.is_file():
+        raise UserError(f"{folder} is no model: it has no config.json", remedy="name a Hugging Face model folder")
+    try:
+        config = json.loads(config_file.read_text("utf-8"))
+    except ValueError:
+        raise UserError("is not valid JSON", file=config_file, remedy="save the model again") from None
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        pickles = [p.name for p in folder.glob("*.bin")] + [p.name for p in folder.glob("*.pt")]
+        found = f" ({pickles[0]} is a pickle and is never loaded)" if pickles else ""
+        raise UserError(
+            f"{folder} holds no *.safetensors{found}", remedy="save it with save_pretrained(safe_serialization=True)"
+        )
+    if not (folder / "tokenizer.json").is_file():
+        raise UserError(f"{folder} holds no tokenizer.json", remedy="save its fast tokenizer there")
+    files = [config_file, *weights, folder / "tokenizer.json"]
+    stamps = tuple((str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files)
+    return Model(f"sha256:{_hash(stamps)}", str(folder), _body_parameters(config), f"{title}, {_words(config)}")
+
+
+@lru_cache
+def _hash(stamps: tuple[tuple[str, int, int], ...]) -> str:
+    digest = hashlib.sha256()
+    for path, _, _ in stamps:
+        digest.update(f"{Path(path).name}:{sha256_of(Path(path))}\n".encode())
+    return digest.hexdigest()
+
+
+def _body_parameters(config: dict[str, Any]) -> int:
+    """12 H^2 a layer at the usual inner width of 4 H: four attention matrices and two of the inner size."""
+    width, inner = config.get("hidden_size", 0), config.get("intermediate_size", 0)
+    return int(config.get("num_hidden_layers", 0) * (4 * width * width + 2 * width * inner))
+
+
+def _words(config: dict[str, Any]) -> str:
+    return (
+        f"{config.get('model_type', 'unknown architecture')}, {config.get('num_hidden_layers', '?')} layers of width "
+        f"{config.get('hidden_size', '?')}, {config.get('vocab_size', '?')} pieces"
+    )

@@ -1,0 +1,121 @@
+"""What a report is made from: everything in it is a pure function of one `Results`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from xstilts.analysis.gains import BASELINE
+from xstilts.analysis.gains import gains as gains_of
+from xstilts.analysis.gains import scores as scores_of
+from xstilts.analysis.summary import RETRIEVAL
+from xstilts.report.text import clean
+
+CONTRIBUTIONS = (
+    "intermediate", "category", "control", "target", "level", "shape", "metric", "primary", "perturbation",
+    "seed", "language", "seen", "id", "numerator", "denominator",
+)  # fmt: skip
+STEPS = ("key", "kind", "label", "seconds", "state", "error")
+
+
+@dataclass(frozen=True)
+class Results:
+    """A finished (or half-finished) study, read back from the store."""
+
+    study: dict[str, Any]
+    """What the person asked for: `name`, `question`, `model` (text or a mapping), `languages`, `seeds`,
+    `intermediates` and `targets` (names, or mappings with `name` and, if known, `title`, `category`,
+    `control`, `level`, `shape`), `stand_ins` (sentences), `settings` (a mapping, nested if need be), `data`
+    (mappings with `task`, `split`, `language`, `source`, `identity`), `command` (repeats the study). Any may
+    be missing."""
+    contributions: pd.DataFrame
+    """The tidy frame of docs/design.md, one row per example of every run; empty if no step got that far."""
+    steps: pd.DataFrame
+    """One row per step: `key`, `kind`, `label`, `seconds`, `state` (`done`, `failed`, or others), `error`."""
+    environment: dict[str, Any] = field(default_factory=dict)
+    """Versions, `host cpu`, `precision`, `git commit` and so on; `created`, a report's only time stamp."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An intermediate or a target as the report names it."""
+
+    name: str
+    title: str
+    group: str
+    """An intermediate's category (controls: `control`), a target's level (retrieval: `retrieval`)."""
+    control: str = ""
+
+
+@dataclass(frozen=True)
+class Frames:
+    """The tables of a study, computed once."""
+
+    results: Results
+
+    @cached_property
+    def contributions(self) -> pd.DataFrame:
+        """The contributions, with all their columns even when there is no row."""
+        frame = self.results.contributions
+        return frame if len(frame) else pd.DataFrame(columns=list(CONTRIBUTIONS))
+
+    @cached_property
+    def steps(self) -> pd.DataFrame:
+        """The steps, with all their columns even when there is no row."""
+        return self.results.steps if len(self.results.steps) else pd.DataFrame(columns=list(STEPS))
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """See `xstilts.analysis.gains.scores`."""
+        return scores_of(self.contributions)
+
+    @cached_property
+    def gains(self) -> pd.DataFrame:
+        """See `xstilts.analysis.gains.gains`."""
+        return gains_of(self.contributions)
+
+    @cached_property
+    def intermediates(self) -> list[Entry]:
+        """Without the baseline, in the study's order, controls last."""
+        known = _known(self.contributions, "intermediate", ["category", "control"])
+        entries = []
+        for name, about in _entries(self.results.study.get("intermediates"), known).items():
+            control = clean(about.get("control") or "")
+            group = "control" if control else clean(about.get("category") or "")
+            entries.append(Entry(name, clean(about.get("title") or name, 60), group, control))
+        return sorted((e for e in entries if e.name != BASELINE), key=lambda e: bool(e.control))
+
+    @cached_property
+    def targets(self) -> list[Entry]:
+        """In the study's order within syntactic, semantic, then others, retrieval last."""
+        known = _known(self.contributions, "target", ["level", "shape"])
+        entries = []
+        for name, about in _entries(self.results.study.get("targets"), known).items():
+            group = RETRIEVAL if about.get("shape") == "retrieve" else clean(about.get("level") or "")
+            entries.append(Entry(name, clean(about.get("title") or name, 60), group))
+        order = {"syntactic": 0, "semantic": 1, RETRIEVAL: 3}
+        return sorted(entries, key=lambda e: order.get(e.group, 2))
+
+
+def _known(contributions: pd.DataFrame, column: str, about: list[str]) -> dict[str, dict[str, Any]]:
+    rows = contributions.drop_duplicates(column).sort_values(column)
+    return {str(row[column]): {name: row[name] for name in about} for _, row in rows.iterrows()}
+
+
+def _entries(stated: Any, known: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What the study states of each name, filled up from the contributions; other names come last."""
+    merged: dict[str, dict[str, Any]] = {}
+    for entry in stated or []:
+        about = dict(entry) if isinstance(entry, dict) else {"name": entry}
+        name = str(about["name"])
+        merged[name] = known.get(name, {}) | {k: v for k, v in about.items() if v is not None}
+    return merged | {name: about for name, about in known.items() if name not in merged}
+
+
+def keyed(frame: pd.DataFrame, *columns: str) -> dict[tuple[str, ...], dict[str, Any]]:
+    """Rows as mappings, by the values of `columns`, in the frame's order; the last of several wins."""
+    rows: list[dict[str, Any]] = [{str(k): v for k, v in row.items()} for row in frame.to_dict("records")]
+    return {tuple(str(row[name]) for name in columns): row for row in rows}

@@ -1,0 +1,201 @@
+"""What the terminal shows: tables of plans, states and tasks, and the live table of a run."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from xstilts.estimate import estimate
+from xstilts.plan import Plan
+from xstilts.schedule import Silent, Watcher
+from xstilts.step import Step
+from xstilts.store import Store
+from xstilts.tasks.metadata import Task
+
+KINDS = ("Prepare", "Pretrain", "Train", "Predict", "Score")
+
+
+def plan_facts(plan: Plan, store: Store) -> dict[str, Any]:
+    """All that `plan` and `status` show, as plain values."""
+    done = {key: store.has(step) for key, step in plan.steps.items()}
+    steps, kinds, failures = [], {}, []
+    for kind in KINDS:
+        keys = [key for key, step in plan.steps.items() if step.kind == kind]
+        if keys:
+            n = sum(done[key] for key in keys)
+            kinds[kind] = {"steps": len(keys), "done": n, "unshared": plan.unshared[kind]}
+    for key, step in plan.steps.items():
+        failure = None if done[key] else store.failure(step)
+        state = "done" if done[key] else "failed" if failure else "to do"
+        steps.append({"key": key, "kind": step.kind, "label": plan.labels[key], "state": state})
+        if failure:
+            failures.append({"key": key, "kind": step.kind, "label": plan.labels[key], **failure})
+    rest = estimate(plan, store)
+    return {
+        "study": plan.study.name, "model": plan.model.description, "cells": len(plan.cells), "notes": plan.notes,
+        "kinds": kinds, "steps": steps, "failures": failures,
+        "rest": {"seconds": round(rest.seconds, 1), "measured": rest.measured},
+    }  # fmt: skip
+
+
+def print_plan(facts: dict[str, Any]) -> None:
+    """The plan: one line per step, then the totals."""
+    console = Console()
+    table = Table("kind", "step", "state", "key", title=f"Plan of {facts['study']}", title_justify="left")
+    for step in facts["steps"]:
+        table.add_row(step["kind"], step["label"], step["state"], step["key"][:12])
+    console.print(table)
+    _print_kinds(console, facts)
+    for note in facts["notes"]:
+        console.print(f"note: {note}", highlight=False, markup=False)
+
+
+def print_status(facts: dict[str, Any]) -> None:
+    """Totals by kind, then each failure with its reason."""
+    console = Console()
+    _print_kinds(console, facts)
+    for failure in facts["failures"]:
+        line = f"failed {failure['key'][:12]} {failure['kind']} {failure['label']}: {failure['error']}"
+        console.print(line, highlight=False, markup=False)
+    if facts["failures"]:
+        console.print("run the study again to retry what failed", highlight=False)
+
+
+def _print_kinds(console: Console, facts: dict[str, Any]) -> None:
+    table = Table("kind", *(("steps", "done", "without sharing")), title_justify="left")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for kind, counts in facts["kinds"].items():
+        table.add_row(kind, str(counts["steps"]), str(counts["done"]), str(counts["unshared"]))
+    console.print(table)
+    console.print(f"{facts['study']}: {facts['cells']} cells on {facts['model']}", highlight=False, markup=False)
+    seconds = facts["rest"]["seconds"]
+    if any(c["done"] < c["steps"] for c in facts["kinds"].values()):
+        how = "measured rates of this store" if facts["rest"]["measured"] else "a guess from the encoder's size"
+        console.print(f"time left: about {duration(seconds)} on one worker ({how})", highlight=False)
+    else:
+        console.print("nothing left to do", highlight=False)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words a person reads at a glance."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def print_tasks(tasks: list[Task]) -> None:
+    """One line per task."""
+    table = Table("task", "shape", "category", "level", "languages", "metric", "trains on", "licence")
+    for task in tasks:
+        trained = "itself" if task.trains_on is None else ", ".join(task.trains_on) or "nothing"
+        table.add_row(
+            task.name, task.shape, task.category, task.level, str(len(task.languages)), task.metrics[0], trained,
+            task.licence,
+        )  # fmt: skip
+    Console().print(table)
+
+
+def print_task(task: Task) -> None:
+    """Every field of one task."""
+    table = Table(show_header=False, title=task.title, title_justify="left")
+    for name, value in task.model_dump().items():
+        text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+        table.add_row(name, text)
+    Console().print(table)
+
+
+@contextmanager
+def live(quiet: bool = False) -> Iterator[Watcher]:
+    """A watcher for a run: a live table on a terminal, a line per finished training elsewhere."""
+    console = Console(stderr=True)
+    if quiet:
+        yield Silent()
+    elif not console.is_terminal:
+        yield Lines()
+    else:
+        board = Board(console)
+        with board.live:
+            yield board
+
+
+class Lines(Silent):
+    """Progress for logs and pipes: one line per finished step that took a second or more."""
+
+    def begin(self, plan: Plan, reused: list[str]) -> None:
+        """Remember the names and how much there is to do."""
+        self._labels, self._total, self._done = plan.labels, len(plan.steps), len(reused)
+        self._began: dict[str, float] = {}
+        print(f"{plan.study.name}: {self._total} steps, {self._done} done before", file=sys.stderr, flush=True)
+
+    def start(self, step: Step) -> None:
+        """Note the time."""
+        self._began[step.key] = time.perf_counter()
+
+    def end(self, step: Step, error: str | None) -> None:
+        """Print the line."""
+        self._done += 1
+        seconds = time.perf_counter() - self._began[step.key]
+        if error or seconds >= 1:
+            how = f"failed: {error}" if error else f"{seconds:.1f} s"
+            line = f"[{self._done}/{self._total}] {step.kind.lower()} {self._labels[step.key]}: {how}"
+            print(line, file=sys.stderr, flush=True)
+
+
+class Board(Silent):
+    """The live table: steps in all, and the running step with its progress, examples per second and time left."""
+
+    def __init__(self, console: Console) -> None:
+        self._all = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+            TimeRemainingColumn(elapsed_when_finished=True), console=console,
+        )  # fmt: skip
+        self._running = Progress(
+            TextColumn("{task.fields[kind]:8}{task.description:44.44}"), BarColumn(24),
+            TextColumn("{task.percentage:3.0f} %"), TextColumn("{task.fields[rate]:>7} ex/s"), TimeRemainingColumn(),
+            console=console,
+        )  # fmt: skip
+        self._bars: dict[str, Any] = {}
+        self._console = console
+        self.live = Live(Group(self._all, self._running), console=console, refresh_per_second=4)
+
+    def begin(self, plan: Plan, reused: list[str]) -> None:
+        """Show the whole."""
+        self._labels = plan.labels
+        self._whole = self._all.add_task(plan.study.name, total=len(plan.steps), completed=len(reused))
+
+    def start(self, step: Step) -> None:
+        """Add a line for the step."""
+        bar = self._running.add_task(self._labels[step.key], total=None, kind=step.kind.lower(), rate="")
+        self._bars[step.key] = bar
+
+    def progress(self, step: Step, done: int, total: int) -> None:
+        """Move the step's line on."""
+        bar = self._bars[step.key]
+        speed = self._running.tasks[self._running.task_ids.index(bar)].speed
+        self._running.update(bar, completed=done, total=total, rate=f"{speed:.0f}" if speed else "")
+
+    def end(self, step: Step, error: str | None) -> None:
+        """Take the step's line away; a failure leaves a line above the table."""
+        self._running.remove_task(self._bars.pop(step.key))
+        self._all.advance(self._whole)
+        if error:
+            text = f"failed: {step.kind.lower()} {self._labels[step.key]}: {error}"
+            self._console.print(text, highlight=False, markup=False)

@@ -1,0 +1,70 @@
+"""The numbers of a fine-tuning and of an evaluation, and how a study overrides them by name."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Settings(BaseModel):
+    """Everything that may differ between two trainings of one study.
+
+    Built-in defaults are those of the XTREME scripts for base-size encoders (`scripts/train_*.sh` of
+    google-research/xtreme: 2e-5, effective batch 32, clip 1.0, linear decay).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    learning_rate: float = Field(2e-5, gt=0)
+    """Peak rate of AdamW; decays linearly to 0."""
+    head_learning_rate: float | None = Field(None, gt=0)
+    """Rate of the fresh head; the encoder's where not given."""
+    epochs: float = Field(3.0, gt=0)
+    """Passes over the training rows; fractions are allowed."""
+    batch_size: int = Field(32, ge=1)
+    """Rows per optimiser step."""
+    warmup: float = Field(0.1, ge=0, lt=1)
+    """Share of the steps over which the rate rises from 0."""
+    weight_decay: float = Field(0.0, ge=0)
+    clip: float = Field(1.0, gt=0)
+    """Largest gradient norm."""
+    dropout: float = Field(0.1, ge=0, lt=1)
+    """Dropout before the head."""
+    max_length: int = Field(128, ge=16)
+    """Pieces per sequence, special ones included."""
+    train_rows: int | None = Field(None, ge=1)
+    """Training rows used (a fixed random sample, the same for every seed); all where not given."""
+    dev_rows: int | None = Field(None, ge=1)
+    test_rows: int | None = Field(None, ge=1)
+    """Evaluation rows used per language; the same rows in parallel data."""
+    stride: int = Field(128, ge=1)
+    """Span: pieces by which two windows of one context overlap."""
+    max_query: int = Field(64, ge=1)
+    """Span: longest question in pieces."""
+    max_answer: int = Field(30, ge=1)
+    """Span: longest answer in pieces."""
+    n_best: int = Field(20, ge=1)
+    """Span: starts and ends considered per window."""
+    layer: int | None = None
+    """Retrieve: index into `hidden_states`; where not given 14/24 of the depth, rounded down (XLM-R large: 14,
+    as in jiant's XTREME guide)."""
+    pooling: Literal["mean", "cls"] = "mean"
+    """Retrieve: how pieces become one vector."""
+    temperature: float = Field(0.05, gt=0)
+    """Retrieve, when trained: temperature of the in-batch contrastive loss (SimCSE, arXiv 2104.08821)."""
+
+
+BUILTIN: dict[str, dict[str, Any]] = {
+    # QA lengths and rates of scripts/train_qa.sh in google-research/xtreme
+    "span": {"max_length": 384, "learning_rate": 3e-5},
+}
+
+
+def resolve(overrides: dict[str, dict[str, Any]], names: tuple[str, ...]) -> Settings:
+    """The settings for a chain of names, general to particular (`default`, phase, shape, task): later wins."""
+    merged: dict[str, Any] = {}
+    for table in (BUILTIN, overrides):
+        for name in ("default", *names):
+            merged.update(table.get(name, {}))
+    return Settings.model_validate(merged)

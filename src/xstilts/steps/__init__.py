@@ -1,0 +1,1 @@
+"""The kinds of step, in the order in which data flows through them."""

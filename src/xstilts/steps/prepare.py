@@ -1,0 +1,61 @@
+"""Prepare: the rows of one task, split and language, validated and stored in the shape's schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from xstilts.sources import get_source
+from xstilts.step import Runtime, Step, Work
+from xstilts.store import Store
+from xstilts.tasks import get_task
+from xstilts.tasks.metadata import Split
+from xstilts.tasks.rows import SCHEMAS, Row
+
+
+class Prepare(Step):
+    """Read, validate and store rows. Keyed on the content of what is read, never on its path."""
+
+    kind: ClassVar[str] = "Prepare"
+
+    task: str
+    split: Split
+    language: str
+    source: str
+    content: str
+    """Identity of what is read: the sha256 of the files, or the generator's version."""
+    folder: Annotated[str | None, Runtime] = None
+    """The data folder."""
+    file: Annotated[str | None, Runtime] = None
+    """A file that stands in for the split, relative to the data folder."""
+
+    def run(self, work: Work) -> None:
+        """Writes `rows.parquet`. Raises `UserError` for rows that are wrong."""
+        source, task = get_source(self.source, None if self.folder is None else Path(self.folder)), get_task(self.task)
+        if self.file is None:
+            rows = source.rows(task, self.split, self.language)
+        else:
+            rows = source.rows_from(self.file, task, self.language)
+        work.notes["examples"] = len(rows)
+        work.progress(len(rows), len(rows))
+        pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMAS[task.shape]), work.out / "rows.parquet")
+
+
+def read_rows(store: Store, keys: tuple[str, ...], start: int = 0, stop: int | None = None) -> list[Row]:
+    """Rows of published `Prepare` steps, concatenated.
+
+    Where `start`/`stop` cut, they cut a fixed random order of the rows, so that a sample of n rows is the same
+    for every seed and, in parallel data, for every language. Without a cut the official order is kept.
+    """
+    import numpy as np
+
+    tables = [pq.read_table(store.path("Prepare", key) / "rows.parquet") for key in keys]
+    table = pa.concat_tables(tables)
+    if start or (stop is not None and stop < table.num_rows):
+        order = np.random.Generator(np.random.PCG64(20200513)).permutation(table.num_rows)[start:stop]
+        table = table.take(pa.array(order))
+    rows: list[Row] = table.to_pylist()
+    return rows

@@ -1,0 +1,272 @@
+"""The study: what a person writes, validates and shares, as one frozen model."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from xstilts.errors import UserError, did_you_mean
+from xstilts.settings import Settings
+from xstilts.tasks import TASKS, get_task
+from xstilts.tasks.metadata import Task
+
+if TYPE_CHECKING:
+    from xstilts.api import Outcome
+    from xstilts.plan import Plan
+    from xstilts.report.frames import Results
+
+
+class Intermediate(BaseModel):
+    """One arm of the study: a name and the tasks whose training rows it learns from, on one shared head."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    tasks: tuple[str, ...]
+
+    @property
+    def category(self) -> str:
+        """The category of its tasks, for grouping in the report."""
+        return get_task(self.tasks[0]).category
+
+
+class Controls(BaseModel):
+    """Arms that tell whether the study can be trusted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    shuffled: str | None = None
+    """Name of an intermediate to repeat with its labels permuted: it must not help."""
+    oracle: bool = False
+    """Whether each target gets an intermediate made of its own skill (more of its training rows, disjoint from
+    those it is fine-tuned on): it must help."""
+
+
+class Study(BaseModel):
+    """A whole intermediate-task transfer study. Read one with `Study.load("study.yaml")`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    question: str = ""
+    """What the study is to find out, in words, for the report."""
+    model: str
+    """The pretrained encoder: a local folder in Hugging Face format, a hub id, or `microworld`."""
+    revision: str = "main"
+    """Commit of a hub model. Pin it: what `main` means can change."""
+    pretrain: dict[str, int | float] | None = None
+    """Only with `model: microworld`: train its encoder anew as the first step instead of taking the shipped one.
+    Fields of `xstilts.sources.microworld.recipe.Recipe`, such as `steps` and `seed`."""
+    encoder_languages: tuple[str, ...] = ()
+    """Languages the encoder was pretrained on; others are reported apart as unseen. Empty: not known."""
+    source: str = "files"
+    """Where rows come from: `files` (official layouts in the folder `data`) or `microworld`."""
+    data: str | None = None
+    """The data folder of source `files`."""
+    languages: tuple[str, ...] | Literal["all", "shared"] = "all"
+    """Evaluation languages. `all`: every language of a task. `shared`: those that the data folder holds and the
+    encoder has seen. A list: those of it that a task has."""
+    intermediates: tuple[Intermediate, ...]
+    controls: Controls = Controls()
+    targets: tuple[str, ...] = Field(min_length=1)
+    seeds: tuple[int, ...] = Field((1,), min_length=1)
+    stand_ins: dict[str, tuple[str, ...]] = {}
+    """What replaces a split that is not at hand: `task.split` to a list of other splits (`snli.dev`) or of files
+    in the task's own layout, relative to the data folder. The report says so."""
+    settings: dict[str, dict[str, Any]] = {}
+    """Overrides by name, general to particular: `default`, `intermediate` or `target`, a shape, a task, an
+    intermediate."""
+    evaluate_on: Literal["test", "dev"] = "test"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Arithmetic of the encoder; `auto` measures whether this machine gains by bfloat16. Not part of any key."""
+    file: str | None = None
+    """The file it was read from; relative paths in it are relative to that file's folder."""
+
+    @classmethod
+    def load(cls, path: str | Path) -> Study:
+        """Read and validate a study file. Raises `UserError` naming file, line and remedy."""
+        from xstilts.yaml_input import read_yaml
+
+        return read_yaml(Path(path), cls)
+
+    @field_validator("intermediates", mode="before")
+    @classmethod
+    def _read_intermediates(cls, value: Any) -> Any:
+        if not isinstance(value, list | tuple):
+            raise ValueError("intermediates is a list such as [none, {nli: snli+sick}, msrp]")
+        arms = []
+        for item in value:
+            if isinstance(item, Intermediate) or (isinstance(item, dict) and set(item) == {"name", "tasks"}):
+                arms.append(item)
+            elif item == "none":  # the baseline is in every study
+                continue
+            elif isinstance(item, str):
+                arms.append({"name": item, "tasks": tuple(item.split("+"))})
+            elif isinstance(item, dict) and len(item) == 1:
+                ((name, tasks),) = item.items()
+                arms.append({"name": str(name), "tasks": tuple(str(tasks).split("+"))})
+            else:
+                raise ValueError(f"an intermediate is a task, tasks joined by '+', or {{name: tasks}}; not {item!r}")
+        return tuple(arms)
+
+    @field_validator("intermediates")
+    @classmethod
+    def _names_are_free(cls, arms: tuple[Intermediate, ...]) -> tuple[Intermediate, ...]:
+        names = [arm.name for arm in arms]
+        for name in names:
+            if names.count(name) > 1 or name in ("none", "oracle", "shuffled"):
+                raise ValueError(f"intermediate name {name!r} is taken; give it another: {{other-name: {name}}}")
+        return arms
+
+    @field_validator("stand_ins", mode="before")
+    @classmethod
+    def _read_stand_ins(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise ValueError("stand_ins maps task.split to a split, a file, or a list of them")
+        return {str(k): (v,) if isinstance(v, str) else tuple(v) for k, v in value.items()}
+
+    @field_validator("languages", "seeds", "targets", "encoder_languages")
+    @classmethod
+    def _no_repeats(cls, value: Any) -> Any:
+        if not isinstance(value, str) and len(set(value)) != len(value):
+            raise ValueError(f"names one thing twice: {', '.join(map(str, value))}")
+        return value
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Study:
+        """Every name in the study must be known; `ValueError`s carry the remedy."""
+        for name in (*self.targets, *(t for arm in self.intermediates for t in arm.tasks)):
+            _known_task(name, self.source)
+        names = [arm.name for arm in self.intermediates]
+        for arm in self.intermediates:
+            heads = {get_task(t).head_name for t in arm.tasks}
+            if len(heads) > 1:
+                raise ValueError(
+                    f"intermediate {arm.name!r} joins tasks of different heads ({', '.join(sorted(heads))}); "
+                    "join tasks that share one, such as snli+sick"
+                )
+        if self.pretrain is not None:
+            from xstilts.sources.microworld.recipe import Recipe
+
+            known_numbers = {number.name for number in fields(Recipe)}
+            for name in self.pretrain:
+                if name not in known_numbers:
+                    raise ValueError(f"unknown field {name!r} of pretrain; {did_you_mean(name, known_numbers)}")
+            if self.model != "microworld":
+                raise ValueError("'pretrain' trains the microworld's encoder; write model: microworld, or drop it")
+        for name in self.targets:
+            if get_task(name).shape == "mlm":
+                raise ValueError(f"{name!r} cannot be a target: it has no zero-shot evaluation")
+        if self.controls.shuffled is not None and self.controls.shuffled not in names:
+            raise ValueError(
+                f"controls.shuffled names no intermediate of the study: {self.controls.shuffled!r}; "
+                + did_you_mean(self.controls.shuffled, names)
+            )
+        known = {"default", "intermediate", "target", "oracle", "shuffled", *names, *TASKS}
+        known |= {task.shape for task in TASKS.values()} | {task.head_name for task in TASKS.values()}
+        for name, changes in self.settings.items():
+            if name not in known:
+                raise ValueError(f"settings for unknown name {name!r}; {did_you_mean(name, known)}")
+            try:
+                Settings.model_validate(changes)
+            except ValidationError as error:
+                raise ValueError(f"settings.{name}: {first_problem(error, Settings)}") from None
+        for reference, replacements in self.stand_ins.items():
+            for name in (reference, *(r for r in replacements if "/" not in r)):
+                _split_reference(name, self.source)
+        self._check_languages()
+        return self
+
+    def _check_languages(self) -> None:
+        if isinstance(self.languages, str):
+            if self.languages == "shared" and not self.encoder_languages:
+                raise ValueError("languages: shared needs encoder_languages, the list the encoder was trained on")
+            return
+        known = {language for name in self.targets for language in get_task(name).languages}
+        for language in self.languages:
+            if language not in known:
+                raise ValueError(f"no target of the study has language {language!r}; {did_you_mean(language, known)}")
+
+    @property
+    def folder(self) -> Path:
+        """The folder that relative paths in the study are relative to."""
+        return Path(self.file).resolve().parent if self.file else Path.cwd()
+
+    @property
+    def data_folder(self) -> Path | None:
+        """The data folder, absolute; None where the study needs none."""
+        return None if self.data is None else (self.folder / Path(self.data).expanduser()).resolve()
+
+    def plan(self) -> Plan:
+        """The graph of steps of this study; nothing is run."""
+        from xstilts.plan import plan
+
+        return plan(self)
+
+    def run(self, store: str | Path | None = None, out: str | Path | None = None) -> Outcome:
+        """Run what is not yet done, then write the report. Same as `xstilts run`, without the live table."""
+        from xstilts.api import run_study
+
+        return run_study(self, store, out)
+
+    def results(self, store: str | Path | None = None) -> Results:
+        """What the store holds of this study, as data frames."""
+        from xstilts.api import collect
+
+        return collect(self, store)
+
+    def report(self, store: str | Path | None = None, out: str | Path | None = None) -> Path:
+        """Write the report from what the store holds; returns the path of `report.html`."""
+        from xstilts.api import report_study
+
+        return report_study(self, store, out)
+
+
+def _known_task(name: str, source: str) -> Task:
+    readable = {n for n, task in TASKS.items() if source in task.sources}
+    if name in TASKS and name not in readable and readable:
+        raise ValueError(f"task {name!r} cannot be read from source {source!r}; {did_you_mean(name, readable)}")
+    if name not in TASKS:
+        raise ValueError(f"unknown task {name!r}; {did_you_mean(name, readable or TASKS)}")
+    return TASKS[name]
+
+
+def _split_reference(reference: str, source: str) -> None:
+    name, _, split = reference.partition(".")
+    _known_task(name, source)
+    if split not in ("train", "dev", "test"):
+        raise ValueError(f"stand_ins: {reference!r} is not a split; write {name}.train, {name}.dev or {name}.test")
+
+
+def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first problem of a validation error as words with a remedy."""
+    problem = error.errors()[0]
+    where = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        name = str(problem["loc"][-1])
+        return f"unknown field {where!r}; {did_you_mean(name, model.model_fields)}"
+    if problem["type"] == "missing":
+        return f"field {where!r} is missing"
+    message = re.sub("^Value error, ", "", problem["msg"])
+    return message if problem["type"] == "value_error" else f"{where!r}: {message}"
+
+
+def substitute(text: str, file: Path, line: int) -> str:
+    """Replace `${NAME}` and `${NAME:-default}` by the environment. Raises `UserError` for a name not set."""
+
+    def value(match: re.Match[str]) -> str:
+        name, default = match["name"], match["default"]
+        found = os.environ.get(name) or default
+        if found is None:
+            raise UserError(
+                f"environment variable {name} is not set", file=file, line=line,
+                remedy=f"export {name}=... or write ${{{name}:-default}}",
+            )  # fmt: skip
+        return found
+
+    return re.sub(r"\$\{(?P<name>[A-Za-z_]\w*)(?::-(?P<default>[^}]*))?\}", value, text)

@@ -1,0 +1,38 @@
+"""The rows of each shape: the one form that sources write and everything else reads.
+
+A row is a plain dict that fits the shape's Arrow schema. Ids are unique within a task, split and language;
+parallel data (XNLI, XQuAD, the microworld) carries the same ids in the same order in every language.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+
+Row = dict[str, Any]
+
+_TEXT = pa.string()
+SCHEMAS: dict[str, pa.Schema] = {
+    # one text or a pair; label is one of the task's labels
+    "classify": pa.schema([("id", _TEXT), ("text_a", _TEXT), ("text_b", _TEXT), ("label", _TEXT)]),
+    # tokens and tags of equal length, at least one; tags are among the task's labels
+    "tag": pa.schema([("id", _TEXT), ("tokens", pa.list_(_TEXT)), ("tags", pa.list_(_TEXT))]),
+    # answers are exact substrings: context[start:start + len(answer)] == answer, in code points;
+    # no answer at all marks an unanswerable question
+    "span": pa.schema(
+        [
+            ("id", _TEXT),
+            ("question", _TEXT),
+            ("context", _TEXT),
+            ("answers", pa.list_(_TEXT)),
+            ("starts", pa.list_(pa.int32())),
+        ]
+    ),  # fmt: skip
+    # label is the index of the right choice
+    "choice": pa.schema([("id", _TEXT), ("prompt", _TEXT), ("choices", pa.list_(_TEXT)), ("label", pa.int32())]),
+    # aligned pairs: `text` in the evaluated language, `english` its translation
+    "retrieve": pa.schema([("id", _TEXT), ("text", _TEXT), ("english", _TEXT)]),
+    # running text, or a translation pair for translation language modelling
+    "mlm": pa.schema([("id", _TEXT), ("text_a", _TEXT), ("text_b", _TEXT)]),
+}

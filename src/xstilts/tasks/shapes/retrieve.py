@@ -1,0 +1,78 @@
+"""Retrieve: find the translation of a sentence among all sentences of a language. Nothing need be trained."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from xstilts.tasks.rows import Row
+from xstilts.tasks.shapes import Feature, Spec, pair
+
+
+class Retrieve:
+    """Sentence vectors pooled from one layer, nearest by cosine. Trained (the oracle only) by in-batch contrast."""
+
+    name = "retrieve"
+    reads_layer = True
+
+    def encode(self, rows: Sequence[Row], tokenizer: Any, spec: Spec, training: bool) -> list[Feature]:
+        """One feature per row with two sequences: the text and its English translation."""
+        texts = pair(tokenizer, [r["text"] for r in rows], [None] * len(rows), spec.max_length)
+        english = pair(tokenizer, [r["english"] for r in rows], [None] * len(rows), spec.max_length)
+        return [Feature(i, [a, b]) for i, (a, b) in enumerate(zip(texts, english, strict=True))]
+
+    def head(self, width: int, spec: Spec) -> nn.Module:
+        """No weights: how the pieces of a sentence become one vector."""
+        return Pool(spec.pooling)
+
+    def forward(self, head: nn.Module, hidden: Tensor, mask: Tensor) -> Tensor:
+        """Unit vectors [n, H]."""
+        vectors: Tensor = head(hidden, mask)
+        return nn.functional.normalize(vectors.float(), dim=-1)
+
+    def loss(self, output: Tensor, features: Sequence[Feature], spec: Spec) -> Tensor:
+        """Cross-entropy of finding each sentence's translation in the batch, both ways."""
+        texts, english = output[0::2], output[1::2]
+        similarity = texts @ english.T / spec.temperature
+        targets = torch.arange(len(features), device=output.device)
+        both = nn.functional.cross_entropy(similarity, targets) + nn.functional.cross_entropy(similarity.T, targets)
+        return both / 2
+
+    def decode(self, rows: Sequence[Row], features: Sequence[Feature], outputs: list[Any], spec: Spec) -> list[int]:
+        """For each English sentence the index of the nearest text (XTREME's direction); ties to the first."""
+        vectors = np.stack(outputs)
+        nearest: list[int] = (vectors[:, 1] @ vectors[:, 0].T).argmax(axis=1).tolist()
+        return nearest
+
+    def golds(self, rows: Sequence[Row]) -> list[int]:
+        """Each row's own index."""
+        return list(range(len(rows)))
+
+    def shuffle_labels(self, rows: Sequence[Row], rng: random.Random) -> list[Row]:
+        """Translations permuted over the rows."""
+        english = [row["english"] for row in rows]
+        rng.shuffle(english)
+        return [{**row, "english": text} for row, text in zip(rows, english, strict=True)]
+
+
+class Pool(nn.Module):
+    """[n, length, H] to [n, H]: the mean over real pieces (special ones included, as in XTREME), or the first."""
+
+    def __init__(self, pooling: str) -> None:
+        super().__init__()
+        self.pooling = pooling
+
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """[n, length, H] to [n, H]."""
+        if self.pooling == "cls":
+            return hidden[:, 0]
+        weights = mask[..., None].to(hidden.dtype)
+        return (hidden * weights).sum(1) / weights.sum(1)
+
+
+SHAPE = Retrieve()

@@ -1,0 +1,98 @@
+"""Reading a YAML file into a pydantic model with errors that name file, line and remedy."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from xstilts.errors import UserError
+from xstilts.study import first_problem, substitute
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_yaml(path: Path, model: type[Model]) -> Model:
+    """The validated content of a YAML file, environment variables replaced.
+
+    Raises `UserError` for a missing or unreadable file, invalid YAML, a repeated key, a field that the model
+    does not know or that does not validate.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise UserError(f"cannot read the study ({error.strerror})", file=path, remedy="check the path") from None
+    except UnicodeDecodeError:
+        raise UserError("is not UTF-8 text", file=path, remedy="save it as UTF-8") from None
+    lines = [substitute(line, path, number) for number, line in enumerate(text.splitlines(), 1)]
+    try:
+        root = yaml.compose("\n".join(lines), Loader=yaml.SafeLoader)
+        content = yaml.safe_load("\n".join(lines))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise UserError(
+            f"invalid YAML: {getattr(error, 'problem', None) or error}", file=path,
+            line=mark.line + 1 if mark else None, remedy="mind indentation, quotes and colons",
+        ) from None  # fmt: skip
+    if not isinstance(root, yaml.MappingNode) or not isinstance(content, dict):
+        raise UserError("is not a mapping of fields", file=path, line=1, remedy="begin with 'name: my-study'")
+    _refuse_repeats(root, path)
+    try:
+        return model.model_validate({**content, "file": str(path)})
+    except ValidationError as error:
+        line = _line_of(root, error)
+        raise UserError(first_problem(error, model), file=path, line=line) from None
+
+
+def _refuse_repeats(node: yaml.Node, path: Path) -> None:
+    """YAML lets a later key win in silence; a study must not."""
+    children: list[yaml.Node] = []
+    if isinstance(node, yaml.MappingNode):
+        seen: dict[str, int] = {}
+        for key, value in node.value:
+            if key.value in seen:
+                raise UserError(
+                    f"field {key.value!r} is given twice (first in line {seen[key.value]})", file=path,
+                    line=key.start_mark.line + 1, remedy="keep one of them",
+                )  # fmt: skip
+            seen[key.value] = key.start_mark.line + 1
+            children.append(value)
+    elif isinstance(node, yaml.SequenceNode):
+        children = list(node.value)
+    for child in children:
+        _refuse_repeats(child, path)
+
+
+def _line_of(root: yaml.Node, error: ValidationError) -> int:
+    """The 1-based line of the first problem: of its field, or of the misspelt word that the message quotes."""
+    problem = error.errors()[0]
+    node, line = root, root.start_mark.line + 1
+    for part in problem["loc"]:
+        if isinstance(node, yaml.MappingNode):
+            match = [(key, value) for key, value in node.value if key.value == str(part)]
+            if not match:
+                break
+            line, node = match[0][0].start_mark.line + 1, match[0][1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        else:
+            break
+    if problem["type"] == "value_error":
+        # checks across fields quote the word they refuse; of two equal words the later one is the mistake
+        for word in re.findall(r"'([^']+)'", problem["msg"].partition(";")[0]):
+            lines = [s.start_mark.line + 1 for s in _scalars(node) if word in (s.value, *s.value.split("+"))]
+            if lines:
+                return int(lines[-1])
+    return line
+
+
+def _scalars(node: yaml.Node) -> list[yaml.ScalarNode]:
+    if isinstance(node, yaml.ScalarNode):
+        return [node]
+    if isinstance(node, yaml.MappingNode):
+        return [scalar for pair in node.value for child in pair for scalar in _scalars(child)]
+    return [scalar for child in node.value for scalar in _scalars(child)]
