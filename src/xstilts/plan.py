@@ -146,10 +146,17 @@ class _Planner:
         data = tuple((language, self.evaluation(target, language)) for language in languages)
         rows = settings.dev_rows if self.study.evaluate_on == "dev" else settings.test_rows
         predict = Predict(
-            encoder=self.graph.model.identity, pretrained=self.pretrained, checkpoint=checkpoint,
-            task=target.name, shape=target.shape, data=data, rows=rows, options=_options(settings, target.shape, training=False),
-            model=self.graph.model.location, precision=self.study.precision,
-        )  # fmt: skip
+            encoder=self.graph.model.identity,
+            pretrained=self.pretrained,
+            checkpoint=checkpoint,
+            task=target.name,
+            shape=target.shape,
+            data=data,
+            rows=rows,
+            options=_options(settings, target.shape, training=False),
+            model=self.graph.model.location,
+            precision=self.study.precision,
+        )
         # without an intermediate and without training nothing depends on the seed, and the key says so
         suffix = f"after {arm.name}, seed {seed}" if checkpoint else "pretrained encoder"
         key = self.graph.add(predict, f"{target.name} {suffix}", _rows(rows, len(data)))
@@ -194,10 +201,20 @@ class _Planner:
         start: int = 0, stop: int | None = None, shuffled: bool = False,
     ) -> Train:  # fmt: skip
         return Train(
-            encoder=self.graph.model.identity, pretrained=self.pretrained, base=base,
-            shape=task.shape, labels=task.labels, data=data, start=start, stop=stop, shuffle_labels=shuffled, recipe=_options(settings, task.shape, training=True),
-            seed=seed, model=self.graph.model.location, precision=self.study.precision,
-        )  # fmt: skip
+            encoder=self.graph.model.identity,
+            pretrained=self.pretrained,
+            base=base,
+            shape=task.shape,
+            labels=task.labels,
+            data=data,
+            start=start,
+            stop=stop,
+            shuffle_labels=shuffled,
+            recipe=_options(settings, task.shape, training=True),
+            seed=seed,
+            model=self.graph.model.location,
+            precision=self.study.precision,
+        )
 
     # -- data -----------------------------------------------------------------------------------------------
 

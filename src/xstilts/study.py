@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import re
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from xstilts.errors import UserError, did_you_mean
+from xstilts.errors import did_you_mean
 from xstilts.settings import Settings
 from xstilts.tasks import TASKS, get_task
 from xstilts.tasks.metadata import Task
+from xstilts.yaml_input import first_problem, read_yaml
 
 if TYPE_CHECKING:
     from xstilts.api import Outcome
@@ -90,8 +89,6 @@ class Study(BaseModel):
     @classmethod
     def load(cls, path: str | Path) -> Study:
         """Read and validate a study file. Raises `UserError` naming file, line and remedy."""
-        from xstilts.yaml_input import read_yaml
-
         return read_yaml(Path(path), cls)
 
     @field_validator("intermediates", mode="before")
@@ -241,32 +238,3 @@ def _split_reference(reference: str, source: str) -> None:
     _known_task(name, source)
     if split not in ("train", "dev", "test"):
         raise ValueError(f"stand_ins: {reference!r} is not a split; write {name}.train, {name}.dev or {name}.test")
-
-
-def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first problem of a validation error as words with a remedy."""
-    problem = error.errors()[0]
-    where = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        name = str(problem["loc"][-1])
-        return f"unknown field {where!r}; {did_you_mean(name, model.model_fields)}"
-    if problem["type"] == "missing":
-        return f"field {where!r} is missing"
-    message = re.sub("^Value error, ", "", problem["msg"])
-    return message if problem["type"] == "value_error" else f"{where!r}: {message}"
-
-
-def substitute(text: str, file: Path, line: int) -> str:
-    """Replace `${NAME}` and `${NAME:-default}` by the environment. Raises `UserError` for a name not set."""
-
-    def value(match: re.Match[str]) -> str:
-        name, default = match["name"], match["default"]
-        found = os.environ.get(name) or default
-        if found is None:
-            raise UserError(
-                f"environment variable {name} is not set", file=file, line=line,
-                remedy=f"export {name}=... or write ${{{name}:-default}}",
-            )  # fmt: skip
-        return found
-
-    return re.sub(r"\$\{(?P<name>[A-Za-z_]\w*)(?::-(?P<default>[^}]*))?\}", value, text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TypeVar
@@ -9,8 +10,7 @@ from typing import TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from xstilts.errors import UserError
-from xstilts.study import first_problem, substitute
+from xstilts.errors import UserError, did_you_mean
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -96,3 +96,32 @@ def _scalars(node: yaml.Node) -> list[yaml.ScalarNode]:
     if isinstance(node, yaml.MappingNode):
         return [scalar for pair in node.value for child in pair for scalar in _scalars(child)]
     return [scalar for child in node.value for scalar in _scalars(child)]
+
+
+def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first problem of a validation error as words with a remedy."""
+    problem = error.errors()[0]
+    where = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        name = str(problem["loc"][-1])
+        return f"unknown field {where!r}; {did_you_mean(name, model.model_fields)}"
+    if problem["type"] == "missing":
+        return f"field {where!r} is missing"
+    message = re.sub("^Value error, ", "", problem["msg"])
+    return message if problem["type"] == "value_error" else f"{where!r}: {message}"
+
+
+def substitute(text: str, file: Path, line: int) -> str:
+    """Replace `${NAME}` and `${NAME:-default}` by the environment. Raises `UserError` for a name not set."""
+
+    def value(match: re.Match[str]) -> str:
+        name, default = match["name"], match["default"]
+        found = os.environ.get(name) or default
+        if found is None:
+            raise UserError(
+                f"environment variable {name} is not set", file=file, line=line,
+                remedy=f"export {name}=... or write ${{{name}:-default}}",
+            )  # fmt: skip
+        return found
+
+    return re.sub(r"\$\{(?P<name>[A-Za-z_]\w*)(?::-(?P<default>[^}]*))?\}", value, text)

@@ -21,7 +21,7 @@ languages: [en, qaa, qab]
 intermediates: [none, mw_nli]
 controls: {shuffled: mw_nli, oracle: true}
 targets: [mw_entailment, mw_pos, mw_retrieval]
-seeds: [1, 2]
+seeds: [1]
 settings:
   default: {train_rows: 32, test_rows: 20, epochs: 1, batch_size: 8, max_length: 96, learning_rate: 1.0e-3}
 """
@@ -153,6 +153,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(folder: Path, tmp_path: Path, ho
         assert process.returncode == 130 and "run the same command again" in errors and "Traceback" not in errors
     done = xstilts("run", "mini.yaml", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    assert not [p for p in (tmp_path / ".xstilts").rglob(".*") if p.is_dir()], "a half-written step was left"
     for name in ("scores.csv", "gains.csv"):
         ours, theirs = ((f / "reports" / "mini" / name).read_bytes() for f in (tmp_path, folder))
         assert ours == theirs

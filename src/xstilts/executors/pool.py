@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from queue import Empty
+from threading import Thread
 from typing import Any
 
 from xstilts.errors import StepFailed
@@ -79,6 +82,7 @@ class Pool:
                 process.terminate()
             self._workers.shutdown(wait=True, cancel_futures=True)
             self._workers = None
+        self._news.close()
 
     def _pass_progress_on(self) -> None:
         watchers = {job.step.key: job.progress for job in self._jobs.values()}
@@ -95,14 +99,30 @@ _news: Any = None
 
 
 def _remember(news: Any) -> None:
-    """In a worker, once: where its progress goes. Ctrl-C is the parent's to handle."""
-    import signal
+    """In a worker, once: where its progress goes, and how it ends.
 
+    Ctrl-C is the parent's to handle. When the parent ends a worker, or is itself killed, the running step is
+    dropped and its folder cleaned up.
+    """
     global _news
     _news = news
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    Thread(target=_follow_parent, daemon=True).start()
+
+
+def _follow_parent() -> None:
+    """Without this a worker whose parent was killed with -9 would wait for work for ever."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _work(root: Path, step: Step, label: str) -> None:
     """In a worker: run and publish one step."""
-    Store(root).publish(step, label, lambda done, total: _news.put((step.key, done, total)))
+    try:
+        Store(root).publish(step, label, lambda done, total: _news.put((step.key, done, total)))
+    except SystemExit:
+        # the pool's loop would take it for the step's result and wait for more work
+        os._exit(1)

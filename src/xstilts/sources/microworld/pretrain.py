@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaForMaskedLM
+from transformers.utils.logging import disable_progress_bar
 
 from xstilts.sources.microworld import LANGUAGES, MICROWORLD_TASKS, VERSION, Microworld
 from xstilts.sources.microworld.embeddings import TiedEmbeddings
@@ -133,6 +134,7 @@ def save(model: XLMRobertaForMaskedLM, folder: Path, recipe: Recipe, losses: lis
     origin = {"world": VERSION, "recipe": vars(recipe), "final_loss": round(sum(recent) / len(recent), 4)}
     folder.mkdir(parents=True, exist_ok=True)
     model.config.hidden_dropout_prob = model.config.attention_probs_dropout_prob = 0.1
+    disable_progress_bar()
     model.half().save_pretrained(folder)
     build_tokenizer().save_pretrained(folder)
     (folder / "origin.json").write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
