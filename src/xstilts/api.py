@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from xstilts.errors import UserError
 from xstilts.executors import get_executor
-from xstilts.plan import Plan, plan
+from xstilts.plan import Arm, Plan, plan
 from xstilts.schedule import Outcome as Scheduled
 from xstilts.schedule import Watcher, schedule
 from xstilts.steps.prepare import Prepare
@@ -137,9 +137,9 @@ def describe(graph: Plan) -> dict[str, Any]:
         if not isinstance(study.languages, str)
         else list(study.encoder_languages),
         "seeds": list(study.seeds),
-        "intermediates": [{"name": arm.name, "title": _arm_title(arm)} for arm in arms.values() if arm.name != "none"],
+        "intermediates": [name for name in arms if name != "none"],
         "targets": [{"name": name, "title": get_task(name).title} for name in study.targets],
-        "stand_ins": list(graph.notes),
+        "stand_ins": [*(_arm_sentence(arm) for name, arm in arms.items() if name != "none"), *graph.notes],
         "settings": study.settings,
         "data": [
             {"task": s.task, "split": s.split, "language": s.language, "source": s.source, "identity": s.content}
@@ -150,12 +150,14 @@ def describe(graph: Plan) -> dict[str, Any]:
     }
 
 
-def _arm_title(arm: Any) -> str:
+def _arm_sentence(arm: Arm) -> str:
+    """What an arm is trained on, for the description of the study."""
+    titles = " and ".join(get_task(name).title for name in arm.tasks)
     if arm.control == "shuffled":
-        return f"control: {'+'.join(arm.tasks)} with labels permuted, must not help"
+        return f"shuffled is trained on {titles} with permuted labels: it must not help."
     if arm.control == "oracle":
-        return "control: more of each target's own skill, must help"
-    return f"{arm.category}: {', '.join(get_task(name).title for name in arm.tasks)}"
+        return "oracle is trained on more rows of each target's own skill: it must help."
+    return f"{arm.name} is trained on {titles} ({arm.category})."
 
 
 def _write(graph: Plan, store: Store, folder: Path) -> Path:

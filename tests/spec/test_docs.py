@@ -1,0 +1,51 @@
+"""What the documents say is true."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from tests.conftest import REPOSITORY
+
+from xstilts.cli import app, data_app
+from xstilts.study import Study
+
+README = (REPOSITORY / "README.md").read_text("utf-8")
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.M | re.S)
+
+
+def test_the_study_in_the_readme_is_valid(tmp_path: Path) -> None:
+    """The study that the README shows loads as it stands."""
+    (text,) = blocks(README, "yaml")
+    (tmp_path / "my-study.yaml").write_text(text)
+    assert Study.load(tmp_path / "my-study.yaml").targets == ("udpos", "xnli", "xquad", "tatoeba")
+
+
+def test_every_command_in_the_readme_exists() -> None:
+    """The README names no verb that the command line does not have."""
+    verbs = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    verbs |= {group.name for group in app.registered_groups}
+    used = {
+        line.split()[1] for block in blocks(README, "sh") for line in block.splitlines() if line.startswith("xstilts")
+    }
+    assert used and used <= verbs
+    assert [command.name for command in data_app.registered_commands] == ["check"]
+
+
+def test_every_link_in_the_documents_leads_somewhere() -> None:
+    """Relative links and pictures of the README and of docs/ exist."""
+    for page in (REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md")):
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text("utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "studies").glob("*.yaml")), ids=lambda path: path.name)
+def test_every_study_in_the_repository_is_valid(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each study file loads, and says in its head what to expect of it."""
+    monkeypatch.setenv("RATE", "3e-4")
+    assert Study.load(path).targets
+    assert "Expected:" in path.read_text("utf-8")
