@@ -43,9 +43,10 @@ class Outcome:
         return not self.steps.failed
 
 
-def open_store(store: str | Path | None) -> Store:
-    """The store at `store`, else `$XSTILTS_STORE`, else `.xstilts/store`; created if need be."""
-    return Store(Path(store or os.environ.get("XSTILTS_STORE") or ".xstilts/store").absolute()).open()
+def find_store(store: str | Path | None) -> Store:
+    """The store at `store`, else `$XSTILTS_STORE`, else `.xstilts/store`. To be read: it need not exist or be
+    writable."""
+    return Store(Path(store or os.environ.get("XSTILTS_STORE") or ".xstilts/store").absolute())
 
 
 def report_folder(study: Study, out: str | Path | None) -> Path:
@@ -59,9 +60,9 @@ def run_study(
 ) -> Outcome:  # fmt: skip
     """Run what is not done, then write the report. Raises `UserError` for wrong input; failed steps are in the
     outcome."""
-    opened = open_store(store)
-    folder = _writable(report_folder(study, out))
     graph = plan(study)
+    opened = find_store(store).open()
+    folder = _writable(report_folder(study, out))
     engine = get_executor(executor, opened)
     with _log_file(opened, study), closing(engine):
         scheduled = schedule(graph, opened, engine, watcher)
@@ -71,12 +72,12 @@ def run_study(
 def report_study(study: Study, store: str | Path | None = None, out: str | Path | None = None) -> Path:
     """Write the report of what the store holds; returns the path of `report.html`."""
     graph = plan(study)
-    return _write(graph, open_store(store), _writable(report_folder(study, out)))
+    return _write(graph, find_store(store), _writable(report_folder(study, out)))
 
 
 def collect(study: Study, store: str | Path | None = None) -> Results:
     """What the store holds of a study, as data frames."""
-    return collect_plan(plan(study), open_store(store))
+    return collect_plan(plan(study), find_store(store))
 
 
 def collect_plan(graph: Plan, store: Store) -> Results:

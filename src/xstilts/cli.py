@@ -71,12 +71,12 @@ def _demo_study() -> Study:
 @app.command()
 def plan(study: StudyFile, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Show every step of a study, what is shared, what is done, and how long the rest will take."""
-    from xstilts.api import open_store
+    from xstilts.api import find_store
     from xstilts.plan import plan as make_plan
     from xstilts.screens import plan_facts, print_plan
     from xstilts.study import Study
 
-    facts = plan_facts(make_plan(Study.load(study)), open_store(store))
+    facts = plan_facts(make_plan(Study.load(study)), find_store(store))
     if as_json:
         _print_json(facts)
     else:
@@ -132,12 +132,12 @@ def _report_outcome(outcome: Outcome, as_json: bool) -> None:
 @app.command()
 def status(study: StudyFile, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Say how far a study is: steps by kind and state, failures and their reasons, time left."""
-    from xstilts.api import open_store
+    from xstilts.api import find_store
     from xstilts.plan import plan as make_plan
     from xstilts.screens import plan_facts, print_status
     from xstilts.study import Study
 
-    facts = plan_facts(make_plan(Study.load(study)), open_store(store))
+    facts = plan_facts(make_plan(Study.load(study)), find_store(store))
     if as_json:
         _print_json({name: facts[name] for name in ("study", "kinds", "failures", "rest")})
     else:

@@ -6,7 +6,6 @@ import heapq
 import logging
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
-from typing import Protocol
 
 from xstilts.errors import StepFailed, UserError
 from xstilts.executors import Executor
@@ -39,8 +38,8 @@ class InputErrors(UserError):
         self.errors = errors
 
 
-class Watcher(Protocol):
-    """Sees a run go by: the live table, a log, nothing."""
+class Watcher:
+    """Sees a run go by: override what is to be seen. This one does not look."""
 
     def begin(self, plan: Plan, reused: list[str]) -> None:
         """The run begins; `reused` steps are done already."""
@@ -52,23 +51,7 @@ class Watcher(Protocol):
         """`done` of `total` examples have passed through a step."""
 
     def end(self, step: Step, error: str | None) -> None:
-        """A step has ended."""
-
-
-class Silent:
-    """A watcher that does not look."""
-
-    def begin(self, plan: Plan, reused: list[str]) -> None:
-        """Nothing."""
-
-    def start(self, step: Step) -> None:
-        """Nothing."""
-
-    def progress(self, step: Step, done: int, total: int) -> None:
-        """Nothing."""
-
-    def end(self, step: Step, error: str | None) -> None:
-        """Nothing."""
+        """A step has ended; `error` is why it failed, None if it did not."""
 
 
 def schedule(plan: Plan, store: Store, executor: Executor, watcher: Watcher | None = None) -> Outcome:
@@ -77,7 +60,7 @@ def schedule(plan: Plan, store: Store, executor: Executor, watcher: Watcher | No
     Data steps have no inputs and come first; if any of them finds the person's data wrong, nothing else is
     started and `InputErrors` is raised. Later a `UserError` of any step (no such model) stops the run too.
     """
-    watcher = watcher or Silent()
+    watcher = watcher or Watcher()
     outcome, errors = Outcome(), list[UserError]()
     outcome.reused = [key for key, step in plan.steps.items() if store.has(step)]
     watcher.begin(plan, outcome.reused)

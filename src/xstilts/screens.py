@@ -22,7 +22,7 @@ from rich.table import Table
 
 from xstilts.estimate import estimate
 from xstilts.plan import Plan
-from xstilts.schedule import Silent, Watcher
+from xstilts.schedule import Watcher
 from xstilts.step import Step
 from xstilts.store import Store
 from xstilts.tasks.metadata import Task
@@ -127,7 +127,7 @@ def live(quiet: bool = False) -> Iterator[Watcher]:
     """A watcher for a run: a live table on a terminal, a line per finished training elsewhere."""
     console = Console(stderr=True)
     if quiet:
-        yield Silent()
+        yield Watcher()
     elif not console.is_terminal:
         yield Lines()
     else:
@@ -136,7 +136,7 @@ def live(quiet: bool = False) -> Iterator[Watcher]:
             yield board
 
 
-class Lines(Silent):
+class Lines(Watcher):
     """Progress for logs and pipes: one line per finished step that took a second or more."""
 
     def begin(self, plan: Plan, reused: list[str]) -> None:
@@ -159,7 +159,7 @@ class Lines(Silent):
             print(line, file=sys.stderr, flush=True)
 
 
-class Board(Silent):
+class Board(Watcher):
     """The live table: steps in all, and the running step with its progress, examples per second and time left."""
 
     def __init__(self, console: Console) -> None:

@@ -156,9 +156,9 @@ class Study(BaseModel):
                     raise ValueError(f"unknown field {name!r} of pretrain; {did_you_mean(name, known_numbers)}")
             if self.model != "microworld":
                 raise ValueError("'pretrain' trains the microworld's encoder; write model: microworld, or drop it")
-        for name in self.targets:
+        for name in (*self.targets, *(t for arm in self.intermediates for t in arm.tasks)):
             if get_task(name).shape == "mlm":
-                raise ValueError(f"{name!r} cannot be a target: it has no zero-shot evaluation")
+                raise ValueError(f"{name!r} is running text: it has no labels to train or evaluate on")
         if self.controls.shuffled is not None and self.controls.shuffled not in names:
             raise ValueError(
                 f"controls.shuffled names no intermediate of the study: {self.controls.shuffled!r}; "

@@ -47,5 +47,6 @@ def test_every_link_in_the_documents_leads_somewhere() -> None:
 def test_every_study_in_the_repository_is_valid(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each study file loads, and says in its head what to expect of it."""
     monkeypatch.setenv("RATE", "3e-4")
+    monkeypatch.setenv("LAYER", "3")
     assert Study.load(path).targets
     assert "Expected:" in path.read_text("utf-8")

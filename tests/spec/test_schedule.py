@@ -12,7 +12,7 @@ from xstilts.errors import UserError
 from xstilts.executors import get_executor
 from xstilts.models.identity import Model
 from xstilts.plan import Arm, Cell, Plan
-from xstilts.schedule import InputErrors, Silent, schedule
+from xstilts.schedule import InputErrors, Watcher, schedule
 from xstilts.step import Step, Work
 from xstilts.store import Store
 
@@ -114,7 +114,7 @@ def test_a_watcher_sees_every_step_begin_and_end(tmp_path: Path) -> None:
     """The live table hears of each step once at its start and once at its end."""
     seen: list[tuple[str, str]] = []
 
-    class Watch(Silent):
+    class Watch(Watcher):
         def start(self, step: Step) -> None:
             seen.append(("start", step.key))
 

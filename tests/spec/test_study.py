@@ -54,6 +54,8 @@ def test_a_good_study_is_read_as_written(tmp_path: Path) -> None:
         ("- mw_nli", "- mw_nli+mw_squad", 7, "different heads"),
         ("[mw_pos, mw_entailment]", "[mw_pos, mw_pos]", 10, "one thing twice"),
         ("targets: [mw_pos, mw_entailment]", "targets: [xnli]", 10, "cannot be read from source 'microworld'"),
+        ("targets: [mw_pos, mw_entailment]", "targets: [mw_text]", 10, "'mw_text' is running text"),
+        ("model: microworld", "model: microworld\npretrain: {stebs: 1}", 3, "unknown field 'stebs' of pretrain"),
         ("name: small", "name: a/b", 1, "name"),
         ("model: microworld", "model: ${NO_SUCH_MODEL}", 2, "environment variable NO_SUCH_MODEL is not set"),
         ("languages: [en, qaa]", "languages: [en, qaa", 5, "invalid YAML"),

@@ -21,7 +21,8 @@ from xstilts.tasks.shapes import Shape, Spec
 # fresh poolers and dropped language-model heads are what we ask for, not news
 transformers_logging.set_verbosity_error()
 transformers_logging.disable_progress_bar()
-logging.getLogger("transformers").setLevel(logging.ERROR)
+for name in ("transformers", "huggingface_hub"):  # retries of a hub out of reach end in our own line
+    logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def load_encoder(model: str, identity: str, base: Path | None) -> tuple[Any, Any]:
@@ -38,7 +39,7 @@ def load_encoder(model: str, identity: str, base: Path | None) -> tuple[Any, Any
         tokenizer = AutoTokenizer.from_pretrained(where, **options)
         encoder = AutoModel.from_pretrained(where, dtype=torch.float32, use_safetensors=True, **options)
     except (OSError, ValueError, ImportError, SafetensorError) as error:
-        first = str(error).strip().split("\n")[0][:200]
+        first = str(error).strip().split("\n")[0][:200].rstrip(".")
         raise UserError(
             f"cannot load the encoder {where!r}: {first}",
             remedy="name a local folder with config.json, model.safetensors and tokenizer.json, or a hub id in reach",

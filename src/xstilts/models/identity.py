@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from xstilts.errors import UserError
+from xstilts.errors import UserError, did_you_mean
 from xstilts.store import sha256_of
 
 MICROWORLD = "microworld"
 """The name under which the encoder in the package is asked for."""
+
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
 @dataclass(frozen=True)
@@ -37,9 +41,13 @@ def find_model(name: str, revision: str, folder: Path) -> Model:
     local = (folder / Path(name).expanduser()).resolve()
     if local.is_dir():
         return _local(local, local.name)
-    looks_like_path = name.startswith((".", "/", "~")) or name.count("/") > 1
-    if looks_like_path or not name.replace("/", "").replace("-", "").replace("_", "").replace(".", "").isalnum():
-        raise UserError(f"no model folder {local}", remedy="check the path, or give a hub id such as xlm-roberta-base")
+    if get_close_matches(name, [MICROWORLD], cutoff=0.8):
+        raise UserError(f"unknown model {name!r}", remedy=f"did you mean {MICROWORLD!r}?")
+    if name.startswith((".", "/", "~")) or not _HUB_ID.fullmatch(name):
+        beside = [p.name for p in local.parent.iterdir() if p.is_dir()] if local.parent.is_dir() else []
+        near = did_you_mean(local.name, beside) if get_close_matches(local.name, beside) else ""
+        remedy = near or "check the path, or give a hub id such as FacebookAI/xlm-roberta-base"
+        raise UserError(f"no model folder {local}", remedy=remedy)
     return Model(f"hub:{name}@{revision}", name, 0, f"{name} at revision {revision} of the Hugging Face hub")
 
 
