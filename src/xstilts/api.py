@@ -27,6 +27,9 @@ from xstilts.tasks import get_task
 if TYPE_CHECKING:
     from xstilts.report.frames import Results
 
+DEMO = Path(__file__).parent / "sources" / "microworld" / "demo.yaml"
+"""The embedded study."""
+
 log = logging.getLogger("xstilts")
 
 
@@ -147,7 +150,7 @@ def describe(graph: Plan) -> dict[str, Any]:
             for s in graph.steps.values()
             if isinstance(s, Prepare)
         ],
-        "command": f"xstilts run {study.file or study.name + '.yaml'}",
+        "command": "xstilts demo" if study.file == str(DEMO) else f"xstilts run {study.file or study.name + '.yaml'}",
     }
 
 

@@ -59,13 +59,10 @@ def _print_json(value: Any) -> None:
 @app.command()
 def demo(store: StoreOption = None, out: OutOption = None, as_json: JsonOption = False) -> None:
     """Run the embedded study (generated data, shipped encoder, no network) and write its report."""
-    _run(_demo_study(), store, out, as_json, "pool")
-
-
-def _demo_study() -> Study:
+    from xstilts.api import DEMO
     from xstilts.study import Study
 
-    return Study.load(Path(__file__).parent / "sources" / "microworld" / "demo.yaml")
+    _run(Study.load(DEMO), store, out, as_json, "pool")
 
 
 @app.command()
