@@ -13,7 +13,8 @@ NLI = ("contradiction", "entailment", "neutral")
 
 SNLI = Task(
     name="snli",
-    title="Stanford Natural Language Inference 1.0",
+    title="SNLI",
+    description="Stanford Natural Language Inference 1.0",
     shape="classify",
     category="NLI",
     level="semantic",
@@ -34,7 +35,8 @@ SNLI = Task(
 
 SICK = Task(
     name="sick",
-    title="Sentences Involving Compositional Knowledge",
+    title="SICK",
+    description="Sentences Involving Compositional Knowledge",
     shape="classify",
     category="NLI",
     level="semantic",
@@ -55,7 +57,8 @@ SICK = Task(
 
 MNLI = Task(
     name="mnli",
-    title="Multi-Genre NLI, as distributed with XNLI (XNLI-MT 1.0)",
+    title="MNLI",
+    description="Multi-Genre NLI, as distributed with XNLI (XNLI-MT 1.0)",
     shape="classify",
     category="NLI",
     level="semantic",
@@ -79,7 +82,8 @@ MNLI = Task(
 
 MSRP = Task(
     name="msrp",
-    title="Microsoft Research Paraphrase Corpus",
+    title="MSRP",
+    description="Microsoft Research Paraphrase Corpus",
     shape="classify",
     category="paraphrase",
     level="semantic",
@@ -99,7 +103,8 @@ MSRP = Task(
 
 SQUAD_V1 = Task(
     name="squad_v1",
-    title="Stanford Question Answering Dataset 1.1",
+    title="SQuAD v1.1",
+    description="Stanford Question Answering Dataset 1.1",
     shape="span",
     category="span QA",
     level="semantic",
@@ -114,7 +119,8 @@ SQUAD_V1 = Task(
 
 SQUAD_V2 = Task(
     name="squad_v2",
-    title="Stanford Question Answering Dataset 2.0, with unanswerable questions",
+    title="SQuAD v2.0",
+    description="Stanford Question Answering Dataset 2.0, with unanswerable questions",
     shape="span",
     category="span QA",
     level="semantic",
@@ -129,7 +135,8 @@ SQUAD_V2 = Task(
 
 COSMOSQA = Task(
     name="cosmosqa",
-    title="Cosmos QA: commonsense reading comprehension",
+    title="CosmosQA",
+    description="Cosmos QA: commonsense reading comprehension",
     shape="choice",
     category="commonsense choice",
     level="semantic",
@@ -143,7 +150,8 @@ COSMOSQA = Task(
 
 PARALLEL = Task(
     name="parallel",
-    title="Translation pairs with English (teaches what retrieval measures)",
+    title="translation pairs",
+    description="Translation pairs with English (teaches what retrieval measures)",
     shape="retrieve",
     category="retrieval",
     level="semantic",

@@ -42,6 +42,9 @@ class Task(BaseModel):
 
     name: str
     title: str
+    """The name the field knows it by, short enough for the head of a column."""
+    description: str = ""
+    """What it is, in words."""
     shape: Shape
     category: Category
     """Groups intermediates in the report."""

@@ -15,7 +15,8 @@ _MLQA = "{split}-context-{language}-question-{language}.json"
 
 UDPOS = Task(
     name="udpos",
-    title="Universal Dependencies 2.5 part-of-speech tags",
+    title="UDPOS",
+    description="Universal Dependencies 2.5 part-of-speech tags",
     shape="tag",
     category="syntactic tagging",
     level="syntactic",
@@ -32,7 +33,8 @@ UDPOS = Task(
 
 PANX = Task(
     name="panx",
-    title="PAN-X (WikiANN) named entities",
+    title="PAN-X",
+    description="PAN-X (WikiANN) named entities",
     shape="tag",
     category="entities",
     level="semantic",
@@ -48,7 +50,8 @@ PANX = Task(
 
 XNLI = Task(
     name="xnli",
-    title="Cross-lingual Natural Language Inference",
+    title="XNLI",
+    description="Cross-lingual Natural Language Inference",
     shape="classify",
     category="NLI",
     level="semantic",
@@ -69,7 +72,8 @@ XNLI = Task(
 
 PAWSX = Task(
     name="pawsx",
-    title="Cross-lingual Paraphrase Adversaries from Word Scrambling",
+    title="PAWS-X",
+    description="Cross-lingual Paraphrase Adversaries from Word Scrambling",
     shape="classify",
     category="paraphrase",
     level="semantic",
@@ -90,7 +94,8 @@ PAWSX = Task(
 
 XQUAD = Task(
     name="xquad",
-    title="Cross-lingual Question Answering Dataset",
+    title="XQuAD",
+    description="Cross-lingual Question Answering Dataset",
     shape="span",
     category="span QA",
     level="semantic",
@@ -106,7 +111,8 @@ XQUAD = Task(
 
 MLQA = Task(
     name="mlqa",
-    title="Multilingual Question Answering, question and context in one language",
+    title="MLQA",
+    description="Multilingual Question Answering, question and context in one language",
     shape="span",
     category="span QA",
     level="semantic",
@@ -126,7 +132,8 @@ MLQA = Task(
 
 TYDIQA = Task(
     name="tydiqa",
-    title="TyDi QA, gold passage (the official dev set is XTREME's test set)",
+    title="TyDiQA-GoldP",
+    description="TyDi QA, gold passage (the official dev set is XTREME's test set)",
     shape="span",
     category="span QA",
     level="semantic",
@@ -147,7 +154,8 @@ TYDIQA = Task(
 
 TATOEBA = Task(
     name="tatoeba",
-    title="Tatoeba sentence retrieval (LASER's test sets)",
+    title="Tatoeba",
+    description="Tatoeba sentence retrieval (LASER's test sets)",
     shape="retrieve",
     category="retrieval",
     level="semantic",
