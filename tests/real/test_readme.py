@@ -21,4 +21,4 @@ def test_the_python_example_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     (block,) = re.findall(r"^```python\n(.*?)^```", text, flags=re.M | re.S)
     exec(compile(block, "README.md", "exec"), {"__name__": "readme"})
     printed = capsys.readouterr().out
-    assert "tatoeba" in printed and "gain" in printed
+    assert "xquad" in printed and "gain" in printed
