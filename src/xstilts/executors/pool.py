@@ -78,8 +78,9 @@ class Pool:
     def close(self) -> None:
         """End the workers; what they were doing is dropped."""
         if self._workers is not None:
-            for process in list((self._workers._processes or {}).values()):
-                process.terminate()
+            if self._jobs:
+                for process in list((self._workers._processes or {}).values()):
+                    process.terminate()
             self._workers.shutdown(wait=True, cancel_futures=True)
             self._workers = None
         self._news.close()
@@ -96,6 +97,7 @@ class Pool:
 
 
 _news: Any = None
+_busy = False
 
 
 def _remember(news: Any) -> None:
@@ -107,8 +109,15 @@ def _remember(news: Any) -> None:
     global _news
     _news = news
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    signal.signal(signal.SIGTERM, _end)
     Thread(target=_follow_parent, daemon=True).start()
+
+
+def _end(*_: object) -> None:
+    """A running step unwinds and cleans up; an idle worker goes at once, since it may hold the queue's lock."""
+    if _busy:
+        sys.exit(1)
+    os._exit(1)
 
 
 def _follow_parent() -> None:
@@ -121,8 +130,12 @@ def _follow_parent() -> None:
 
 def _work(root: Path, step: Step, label: str) -> None:
     """In a worker: run and publish one step."""
+    global _busy
+    _busy = True
     try:
         Store(root).publish(step, label, lambda done, total: _news.put((step.key, done, total)))
     except SystemExit:
         # the pool's loop would take it for the step's result and wait for more work
         os._exit(1)
+    finally:
+        _busy = False
