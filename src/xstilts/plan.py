@@ -28,8 +28,9 @@ _TRAINING = ("learning_rate", "head_learning_rate", "epochs", "batch_size", "war
 _READING = {
     "span": ("stride", "max_query", "max_answer"),
     "retrieve": ("layer", "pooling"),
+    "mine": ("layer", "pooling"),
 }
-_DECODING = {"span": ("n_best",)}
+_DECODING = {"span": ("n_best", "null_threshold"), "mine": ("neighbours",)}
 _CONTRAST = {"retrieve": ("temperature",)}
 
 

@@ -39,13 +39,19 @@ class Settings(BaseModel):
     test_rows: int | None = Field(None, ge=1)
     """Evaluation rows used per language; the same rows in parallel data."""
     stride: int = Field(128, ge=1)
-    """Span: pieces by which two windows of one context overlap."""
+    """Span: pieces by which a window starts after the one before it."""
     max_query: int = Field(64, ge=1)
     """Span: longest question in pieces."""
     max_answer: int = Field(30, ge=1)
     """Span: longest answer in pieces."""
     n_best: int = Field(20, ge=1)
     """Span: starts and ends considered per window."""
+    null_threshold: float | None = None
+    """Span: a question counts as unanswerable when "no answer" scores higher than the best answer by more than
+    this (`null_score_diff_threshold` of the SQuAD 2.0 reference code, 0 there); where not given every question is
+    answered."""
+    neighbours: int = Field(4, ge=1)
+    """Mine: nearest neighbours that set a sentence's margin (k of arXiv 1811.01136, 4 in XTREME)."""
     layer: int | None = None
     """Retrieve: index into `hidden_states`; where not given 14/24 of the depth, rounded down (XLM-R large: 14,
     as in jiant's XTREME guide)."""

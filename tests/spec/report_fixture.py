@@ -82,7 +82,7 @@ PLANTED: dict[str, tuple[str, str, dict[str, float]]] = {
     "squad": ("span QA", "", {"xquad": 6, "xnli": 1.5, "tatoeba": 9, "micro-qa": 7, "udpos": -1.5}),
     "paraphrase": ("paraphrase", "", {"xnli": 2, "tatoeba": 15, "micro-paraphrase": 3}),
     "cosmosqa": ("commonsense choice", "", {"xquad": 2.5, "xnli": 1, "tatoeba": -2}),
-    "ud-tags": ("syntactic tagging", "", {"udpos": 4, "panx": 2, "xnli": -1, "micro-pos": 5}),
+    "ud-tags": ("syntax", "", {"udpos": 4, "panx": 2, "xnli": -1, "micro-pos": 5}),
     "shuffled": ("NLI", "shuffled", {"xnli": -2, "tatoeba": -3}),
     "oracle": ("", "oracle", {t.name: 9.0 for t in (*NATURAL, *MICRO)}),
 }

@@ -12,8 +12,10 @@ from typing import Any
 
 from xstilts.errors import UserError, did_you_mean
 from xstilts.metrics.accuracy import accuracy, token_accuracy
+from xstilts.metrics.attachment import las, uas
 from xstilts.metrics.chunk_f1 import chunk_f1
 from xstilts.metrics.qa import mlqa_em, mlqa_f1, qa_em, qa_f1
+from xstilts.metrics.sets import binary_f1, features_accuracy, features_f1, set_f1
 
 __all__ = ["METRICS", "Metric", "get_metric", "score"]
 
@@ -27,6 +29,8 @@ class Metric:
     """What a report's table calls it."""
     contribution: Callable[[Any, Any, str], tuple[float, float]]
     """(gold, prediction, language) of one example -> (numerator, denominator), 0 <= n <= d."""
+    greater_is_better: bool = True
+    """Always so here: an error rate would be stated as its complement, so that every gain has the same sign."""
 
 
 METRICS: dict[str, Metric] = {
@@ -39,6 +43,12 @@ METRICS: dict[str, Metric] = {
         Metric("qa_em", "exact match", qa_em),
         Metric("mlqa_f1", "F1 (MLQA)", mlqa_f1),
         Metric("mlqa_em", "exact match (MLQA)", mlqa_em),
+        Metric("binary_f1", "F1 (positive class)", binary_f1),
+        Metric("set_f1", "F1 (pairs)", set_f1),
+        Metric("las", "LAS", las),
+        Metric("uas", "UAS", uas),
+        Metric("features_f1", "F1 (features)", features_f1),
+        Metric("features_accuracy", "UFeats", features_accuracy),
     )
 }
 

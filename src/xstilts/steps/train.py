@@ -24,6 +24,7 @@ class Train(Step):
     """Key of the `Train` step whose encoder this one goes on from; None starts from the pretrained one."""
     shape: str
     labels: tuple[str, ...] = ()
+    """In head order; empty where the shape has none, or where they are those of the training rows (open)."""
     data: tuple[str, ...]
     """Keys of the `Prepare` steps whose rows are learned from."""
     start: int = 0
@@ -59,16 +60,17 @@ class Train(Step):
         shape = SHAPES.get(self.shape)
         if self.shuffle_labels:
             rows = shape.shuffle_labels(rows, random.Random(f"{self.seed} shuffled"))
+        labels = self.labels or shape.inventory(rows)
         encoder, tokenizer = load_encoder(
             self.model, self.encoder, checkpoint_folder(work.store, self.base, self.pretrained)
         )
-        spec = Spec.of(self.recipe, self.labels, encoder.config.num_hidden_layers)
+        spec = Spec.of(self.recipe, labels, encoder.config.num_hidden_layers)
         head, notes = train(
             encoder, tokenizer, shape, spec, rows, self.recipe, self.seed, self.precision,
             work.out / "log.jsonl", work.progress,
         )  # fmt: skip
         work.notes.update(notes)
-        save_checkpoint(work.out / "checkpoint", encoder, tokenizer, head, self.shape, self.labels)
+        save_checkpoint(work.out / "checkpoint", encoder, tokenizer, head, self.shape, labels)
 
 
 def checkpoint_folder(store: Store, trained: str | None, pretrained: str | None) -> Path | None:

@@ -18,7 +18,7 @@ UDPOS = Task(
     title="UDPOS",
     description="Universal Dependencies 2.5 part-of-speech tags",
     shape="tag",
-    category="syntactic tagging",
+    category="syntax",
     level="syntactic",
     languages=codes("af ar bg de el en es et eu fa fi fr he hi hu id it ja kk ko mr nl pt ru ta te th tl "
                     "tr ur vi yo zh"),
@@ -117,7 +117,7 @@ MLQA = Task(
     category="span QA",
     level="semantic",
     languages=codes("ar de en es hi vi zh"),
-    metrics=("qa_f1", "qa_em"),
+    metrics=("mlqa_f1", "mlqa_em"),
     head="qa",
     trains_on=("squad_v1",),
     sources=("files",),

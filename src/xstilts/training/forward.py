@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from xstilts.errors import UserError
-from xstilts.tasks.shapes import Feature, Shape, Spec
+from xstilts.tasks.shapes import Feature, Output, Shape, Spec
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # malloc.h of glibc
 
@@ -37,13 +37,22 @@ def _pad(rows: list[list[int]], length: int, value: int) -> Tensor:
     return torch.tensor([row + [value] * (length - len(row)) for row in rows])
 
 
-def forward(encoder: Any, head: nn.Module, shape: Shape, spec: Spec, batch: dict[str, Tensor]) -> Tensor:
-    """The head's output for a collated batch."""
+def forward(
+    encoder: Any, head: nn.Module, shape: Shape, spec: Spec, batch: dict[str, Tensor], features: Sequence[Feature]
+) -> Output:
+    """The head's output for the collated batch of some features, in float32."""
     if shape.reads_layer:
         hidden = encoder(**batch, output_hidden_states=True).hidden_states[spec.layer]
     else:
         hidden = encoder(**batch).last_hidden_state
-    return shape.forward(head, hidden, batch["attention_mask"])
+    output = shape.forward(head, hidden, batch["attention_mask"], features)
+    return [single.float() for single in output] if isinstance(output, list) else output.float()
+
+
+def split(output: Output, features: Sequence[Feature]) -> list[Any]:
+    """One array per feature: [sequences of the feature, ...], or what the shape gave for it."""
+    parts = output if isinstance(output, list) else output.split([len(f.sequences) for f in features])
+    return [part.cpu().numpy() for part in parts]
 
 
 def length_of(feature: Feature) -> int:

@@ -11,7 +11,7 @@ from torch import nn
 from xstilts.tasks.rows import Row
 from xstilts.tasks.shapes import Shape, Spec
 from xstilts.training.batches import evaluation_batches
-from xstilts.training.forward import arithmetic, check_length, collate, device, forward, settle, size_of
+from xstilts.training.forward import arithmetic, check_length, collate, device, forward, settle, size_of, split
 
 _TOKENS = 8192
 """Padded pieces per evaluation batch."""
@@ -33,8 +33,7 @@ def predict(
     for indices in evaluation_batches([size_of(f) for f in features], _TOKENS):
         part = [features[i] for i in indices]
         with context:
-            output = forward(encoder, head, shape, spec, collate(part, tokenizer.pad_token_id, where))
-        sizes = [len(f.sequences) for f in part]
-        for i, single in zip(indices, output.float().cpu().split(sizes), strict=True):
-            outputs[i] = single.numpy()
+            output = forward(encoder, head, shape, spec, collate(part, tokenizer.pad_token_id, where), part)
+        for i, single in zip(indices, split(output, part), strict=True):
+            outputs[i] = single
     return shape.decode(rows, features, outputs, spec), {"precision": name, "device": str(where)}

@@ -55,8 +55,8 @@ def train(
             part = [features[i] for i in next(batches)]
             batch = collate(part, tokenizer.pad_token_id, where)
             with context:
-                output = forward(encoder, head, shape, spec, batch)
-            loss = shape.loss(output.float(), part, spec)
+                output = forward(encoder, head, shape, spec, batch, part)
+            loss = shape.loss(output, part, spec)
             last = loss.item()
             if not math.isfinite(last):
                 raise StepFailed(

@@ -25,7 +25,7 @@ def _intermediate(name: str, title: str, **fields: Any) -> Task:
 
 
 MICROWORLD_TASKS: tuple[Task, ...] = (
-    _target("mw_pos", "Parts of speech", shape="tag", category="syntactic tagging",
+    _target("mw_pos", "Parts of speech", shape="tag", category="syntax",
             level="syntactic", metrics=("chunk_f1", "token_accuracy"), labels=UPOS_TAGS),
     _target("mw_entities", "Named entities", shape="tag", category="entities", level="semantic",
             metrics=("chunk_f1",), labels=ENTITY_TAGS),
@@ -50,7 +50,7 @@ MICROWORLD_TASKS: tuple[Task, ...] = (
                   level="semantic", metrics=("qa_f1", "qa_em")),
     _intermediate("mw_choice", "What fits", shape="choice", category="commonsense choice",
                   level="semantic", metrics=("accuracy",)),
-    _intermediate("mw_supertags", "Grammatical roles", shape="tag", category="syntactic tagging",
+    _intermediate("mw_supertags", "Grammatical roles", shape="tag", category="syntax",
                   level="syntactic", metrics=("token_accuracy",), labels=ROLES),
 )  # fmt: skip
 """Targets in every language, then intermediates in the base language."""

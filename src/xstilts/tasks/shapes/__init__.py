@@ -16,10 +16,11 @@ from xstilts.tasks.rows import Row
 if TYPE_CHECKING:
     import torch
 
+_NAMES = ("classify", "tag", "features", "parse", "span", "choice", "retrieve", "mine")
 SHAPES = Registry(
     "shapes",
     "shape",
-    {name: f"xstilts.tasks.shapes.{name}:SHAPE" for name in ("classify", "tag", "span", "choice", "retrieve")},
+    {name: f"xstilts.tasks.shapes.{name}:SHAPE" for name in _NAMES},
 )
 
 IGNORE = -100
@@ -61,6 +62,10 @@ class Spec:
     layer: int = -1
     pooling: str = "mean"
     temperature: float = 0.05
+    null_threshold: float | None = None
+    neighbours: int = 4
+    threshold: float | None = None
+    """Mine: pairs of a lower margin are not given; tuned by `predict`, never set by a study."""
 
     @classmethod
     def of(cls, options: dict[str, Any], labels: Sequence[str], depth: int) -> Spec:
@@ -71,6 +76,10 @@ class Spec:
         return cls(**{**known, "labels": tuple(labels)})
 
 
+Output = Any
+"""What a head gives for a batch: a tensor [n, ...] over its sequences, or a list of one tensor per feature."""
+
+
 class Shape(Protocol):
     """What training and prediction need of a shape. H is the encoder's width.
 
@@ -79,6 +88,8 @@ class Shape(Protocol):
     """
 
     name: str
+    tunes: bool
+    """Whether a number of its decoding is tuned on rows apart (mining: the threshold); see `Tuned`."""
     reads_layer: bool
     """Whether `hidden` is the output of layer `spec.layer` (retrieval) and not of the last."""
 
@@ -90,11 +101,13 @@ class Shape(Protocol):
         """A fresh head; its initial weights come from torch's global generator."""
         ...
 
-    def forward(self, head: torch.nn.Module, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """The head's output for every sequence."""
+    def forward(
+        self, head: torch.nn.Module, hidden: torch.Tensor, mask: torch.Tensor, features: Sequence[Feature]
+    ) -> Output:
+        """The head's output: a tensor [n, ...] over sequences, or a list with one tensor per feature."""
         ...
 
-    def loss(self, output: torch.Tensor, features: Sequence[Feature], spec: Spec) -> torch.Tensor:
+    def loss(self, output: Output, features: Sequence[Feature], spec: Spec) -> torch.Tensor:
         """Mean loss of a batch, a scalar."""
         ...
 
@@ -108,6 +121,18 @@ class Shape(Protocol):
 
     def shuffle_labels(self, rows: Sequence[Row], rng: random.Random) -> list[Row]:
         """The same inputs with labels that carry no information about them, equally distributed."""
+        ...
+
+    def inventory(self, rows: Sequence[Row]) -> tuple[str, ...]:
+        """All labels that occur in rows, sorted: the head's outputs where a task's labels are open."""
+        ...
+
+
+class Tuned(Shape, Protocol):
+    """A shape with a number that is set on rows apart from the evaluated ones."""
+
+    def tune(self, rows: Sequence[Row], features: Sequence[Feature], outputs: list[Any], spec: Spec) -> Spec:
+        """`spec` with the number at which these rows, whose gold is known, score best."""
         ...
 
 

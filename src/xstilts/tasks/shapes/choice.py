@@ -18,6 +18,7 @@ class Choice:
     """Each (prompt, choice) pair gets one logit; softmax over the choices of a row."""
 
     name = "choice"
+    tunes = False
     reads_layer = False
 
     def encode(self, rows: Sequence[Row], tokenizer: Any, spec: Spec, training: bool) -> list[Feature]:
@@ -34,7 +35,7 @@ class Choice:
         """[n, length, H] to [n, 1]."""
         return PooledHead(width, 1, spec.dropout)
 
-    def forward(self, head: nn.Module, hidden: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, head: nn.Module, hidden: Tensor, mask: Tensor, features: Sequence[Feature]) -> Tensor:
         """Logits [n, 1]."""
         logits: Tensor = head(hidden)
         return logits
@@ -56,6 +57,10 @@ class Choice:
     def shuffle_labels(self, rows: Sequence[Row], rng: random.Random) -> list[Row]:
         """A choice drawn evenly for each row."""
         return [{**row, "label": rng.randrange(len(row["choices"]))} for row in rows]
+
+    def inventory(self, rows: Sequence[Row]) -> tuple[str, ...]:
+        """None: it has no labels."""
+        return ()
 
 
 SHAPE = Choice()

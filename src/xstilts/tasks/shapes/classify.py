@@ -18,6 +18,7 @@ class Classify:
     """Dense, tanh and a linear layer over the first piece; cross-entropy."""
 
     name = "classify"
+    tunes = False
     reads_layer = False
 
     def encode(self, rows: Sequence[Row], tokenizer: Any, spec: Spec, training: bool) -> list[Feature]:
@@ -33,7 +34,7 @@ class Classify:
         """[n, length, H] to [n, labels]."""
         return PooledHead(width, len(spec.labels), spec.dropout)
 
-    def forward(self, head: nn.Module, hidden: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, head: nn.Module, hidden: Tensor, mask: Tensor, features: Sequence[Feature]) -> Tensor:
         """Logits [n, labels]."""
         logits: Tensor = head(hidden)
         return logits
@@ -55,6 +56,10 @@ class Classify:
         labels = [row["label"] for row in rows]
         rng.shuffle(labels)
         return [{**row, "label": label} for row, label in zip(rows, labels, strict=True)]
+
+    def inventory(self, rows: Sequence[Row]) -> tuple[str, ...]:
+        """The labels that occur."""
+        return tuple(sorted({row["label"] for row in rows}))
 
 
 SHAPE = Classify()

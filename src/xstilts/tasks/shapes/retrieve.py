@@ -18,6 +18,7 @@ class Retrieve:
     """Sentence vectors pooled from one layer, nearest by cosine. Trained (the oracle only) by in-batch contrast."""
 
     name = "retrieve"
+    tunes = False
     reads_layer = True
 
     def encode(self, rows: Sequence[Row], tokenizer: Any, spec: Spec, training: bool) -> list[Feature]:
@@ -30,7 +31,7 @@ class Retrieve:
         """No weights: how the pieces of a sentence become one vector."""
         return Pool(spec.pooling)
 
-    def forward(self, head: nn.Module, hidden: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, head: nn.Module, hidden: Tensor, mask: Tensor, features: Sequence[Feature]) -> Tensor:
         """Unit vectors [n, H]."""
         vectors: Tensor = head(hidden, mask)
         return nn.functional.normalize(vectors.float(), dim=-1)
@@ -58,6 +59,10 @@ class Retrieve:
         english = [row["english"] for row in rows]
         rng.shuffle(english)
         return [{**row, "english": text} for row, text in zip(rows, english, strict=True)]
+
+    def inventory(self, rows: Sequence[Row]) -> tuple[str, ...]:
+        """None: it has no labels."""
+        return ()
 
 
 class Pool(nn.Module):

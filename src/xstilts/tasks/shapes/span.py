@@ -20,6 +20,7 @@ class Span:
     """Start and end logits per piece (BERT, arXiv 1810.04805, section 4.2); windows as in the XTREME scripts."""
 
     name = "span"
+    tunes = False
     reads_layer = False
 
     def encode(self, rows: Sequence[Row], tokenizer: Any, spec: Spec, training: bool) -> list[Feature]:
@@ -51,7 +52,7 @@ class Span:
         """[n, length, H] to [n, length, 2], without dropout as in the reference code."""
         return TokenHead(width, 2, 0.0)
 
-    def forward(self, head: nn.Module, hidden: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, head: nn.Module, hidden: Tensor, mask: Tensor, features: Sequence[Feature]) -> Tensor:
         """Start and end logits [n, length, 2]; padding can never be chosen."""
         logits: Tensor = head(hidden)
         return logits.masked_fill(mask[..., None] == 0, torch.finfo(logits.dtype).min)
@@ -90,6 +91,10 @@ class Span:
             text = row["context"][start : start + length]
             shuffled.append({**row, "answers": [text] if length else [], "starts": [start] if length else []})
         return shuffled
+
+    def inventory(self, rows: Sequence[Row]) -> tuple[str, ...]:
+        """None: it has no labels."""
+        return ()
 
 
 def windows(length: int, room: int, stride: int, overlap: int) -> list[tuple[int, int]]:

@@ -19,6 +19,7 @@ class Tag:
     """The first piece of a token carries its label (XTREME's `utils_tag.py`); linear head; cross-entropy."""
 
     name = "tag"
+    tunes = False
     reads_layer = False
 
     def encode(self, rows: Sequence[Row], tokenizer: Any, spec: Spec, training: bool) -> list[Feature]:
@@ -47,7 +48,7 @@ class Tag:
         """[n, length, H] to [n, length, labels]."""
         return TokenHead(width, len(spec.labels), spec.dropout)
 
-    def forward(self, head: nn.Module, hidden: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, head: nn.Module, hidden: Tensor, mask: Tensor, features: Sequence[Feature]) -> Tensor:
         """Logits [n, length, labels]."""
         logits: Tensor = head(hidden)
         return logits
@@ -79,6 +80,10 @@ class Tag:
         rng.shuffle(tags)
         drawn = iter(tags)
         return [{**row, "tags": [next(drawn) for _ in row["tags"]]} for row in rows]
+
+    def inventory(self, rows: Sequence[Row]) -> tuple[str, ...]:
+        """The tags that occur."""
+        return tuple(sorted({tag for row in rows for tag in row["tags"]}))
 
 
 def _chunks(lengths: Sequence[int], room: int) -> list[tuple[int, int]]:
