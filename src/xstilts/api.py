@@ -19,6 +19,7 @@ from xstilts.executors import get_executor
 from xstilts.plan import Arm, Plan, plan
 from xstilts.schedule import Outcome as Scheduled
 from xstilts.schedule import Watcher, schedule
+from xstilts.steps.predict import Predict
 from xstilts.steps.prepare import Prepare
 from xstilts.store import Store, versions
 from xstilts.study import Study
@@ -29,6 +30,12 @@ if TYPE_CHECKING:
 
 DEMO = Path(__file__).parent / "sources" / "microworld" / "demo.yaml"
 """The embedded study."""
+
+ORACLE = (
+    "Checkpoints of the targets were chosen by dev rows of the evaluated languages (select: oracle). The scores are an "
+    "upper bound and not zero-shot."
+)
+"""What a report says first where the selection has seen labels of the evaluated languages."""
 
 log = logging.getLogger("xstilts")
 
@@ -135,16 +142,13 @@ def describe(graph: Plan) -> dict[str, Any]:
         "name": study.name,
         "question": study.question,
         "model": graph.model.description,
-        "languages": sorted({lang for t in study.targets for lang in get_task(t).languages})
-        if isinstance(study.languages, str) and study.languages == "all"
-        else study.languages
-        if not isinstance(study.languages, str)
-        else list(study.encoder_languages),
+        "languages": sorted({code for s in graph.steps.values() if isinstance(s, Predict) for code, _ in s.data}),
         "seeds": list(study.seeds),
         "intermediates": [name for name in arms if name != "none"],
         "targets": [{"name": name, "title": get_task(name).title} for name in study.targets],
         "stand_ins": [*(_arm_sentence(arm) for name, arm in arms.items() if name != "none"), *graph.notes],
-        "settings": study.settings,
+        "cautions": [ORACLE] if study.select == "oracle" else [],
+        "settings": {"preset": study.preset, **study.settings} if study.preset else study.settings,
         "data": [
             {"task": s.task, "split": s.split, "language": s.language, "source": s.source, "identity": s.content}
             for s in graph.steps.values()

@@ -31,6 +31,12 @@ StoreOption = Annotated[
 OutOption = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Where the report goes. [default: reports/STUDY-NAME]")
 ]
+SelectOption = Annotated[
+    str | None,
+    typer.Option(
+        "--select", metavar="HOW", help="Checkpoints: last, best (English dev) or oracle (target-language dev)."
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -66,14 +72,14 @@ def demo(store: StoreOption = None, out: OutOption = None, as_json: JsonOption =
 
 
 @app.command()
-def plan(study: StudyFile, store: StoreOption = None, as_json: JsonOption = False) -> None:
+def plan(study: StudyFile, store: StoreOption = None, select: SelectOption = None, as_json: JsonOption = False) -> None:
     """Show every step of a study, what is shared, what is done, and how long the rest will take."""
     from xstilts.api import find_store
     from xstilts.plan import plan as make_plan
     from xstilts.screens import plan_facts, print_plan
     from xstilts.study import Study
 
-    facts = plan_facts(make_plan(Study.load(study)), find_store(store))
+    facts = plan_facts(make_plan(Study.load(study, select)), find_store(store))
     if as_json:
         _print_json(facts)
     else:
@@ -85,13 +91,14 @@ def run(
     study: StudyFile,
     store: StoreOption = None,
     out: OutOption = None,
+    select: SelectOption = None,
     as_json: JsonOption = False,
     executor: Annotated[str, typer.Option(help="Where steps run: pool (all processors) or inline.")] = "pool",
 ) -> None:
     """Run what is not yet done of a study, then write its report."""
     from xstilts.study import Study
 
-    _run(Study.load(study), store, out, as_json, executor)
+    _run(Study.load(study, select), store, out, as_json, executor)
 
 
 def _run(study: Study, store: Path | None, out: Path | None, as_json: bool, executor: str) -> None:
@@ -127,14 +134,16 @@ def _report_outcome(outcome: Outcome, as_json: bool) -> None:
 
 
 @app.command()
-def status(study: StudyFile, store: StoreOption = None, as_json: JsonOption = False) -> None:
+def status(
+    study: StudyFile, store: StoreOption = None, select: SelectOption = None, as_json: JsonOption = False
+) -> None:
     """Say how far a study is: steps by kind and state, failures and their reasons, time left."""
     from xstilts.api import find_store
     from xstilts.plan import plan as make_plan
     from xstilts.screens import plan_facts, print_status
     from xstilts.study import Study
 
-    facts = plan_facts(make_plan(Study.load(study)), find_store(store))
+    facts = plan_facts(make_plan(Study.load(study, select)), find_store(store))
     if as_json:
         _print_json({name: facts[name] for name in ("study", "kinds", "failures", "rest")})
     else:
@@ -142,12 +151,18 @@ def status(study: StudyFile, store: StoreOption = None, as_json: JsonOption = Fa
 
 
 @app.command()
-def report(study: StudyFile, store: StoreOption = None, out: OutOption = None, as_json: JsonOption = False) -> None:
+def report(
+    study: StudyFile,
+    store: StoreOption = None,
+    out: OutOption = None,
+    select: SelectOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Write the report of what the store holds of a study."""
     from xstilts.api import report_study
     from xstilts.study import Study
 
-    path = report_study(Study.load(study), store, out)
+    path = report_study(Study.load(study, select), store, out)
     if as_json:
         _print_json({"report": str(path)})
     else:
@@ -155,35 +170,85 @@ def report(study: StudyFile, store: StoreOption = None, out: OutOption = None, a
 
 
 @app.command()
+def submit(
+    study: StudyFile,
+    intermediate: Annotated[str, typer.Option(metavar="NAME", help="Whose predictions: an intermediate, or none.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write; it must not exist or be empty.")],
+    seed: Annotated[int | None, typer.Option(help="Which seed, where the study has several.")] = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a study's predictions as a submission to XTREME, and check it."""
+    from xstilts.api import find_store
+    from xstilts.study import Study
+    from xstilts.submission import write_submission
+    from xstilts.submission.show import print_submission
+
+    facts = write_submission(Study.load(study), find_store(store), intermediate, out, seed).as_dict()
+    if as_json:
+        _print_json(facts)
+    else:
+        print_submission(facts)
+
+
+@app.command()
+def score(
+    predictions: Annotated[Path, typer.Argument(metavar="PREDICTIONS", help="A folder in XTREME's layout.")],
+    labels: Annotated[Path, typer.Argument(metavar="LABELS", help="The gold labels in the same layout.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Score a folder of predictions in XTREME's submission format, as its evaluator does."""
+    from xstilts.submission import score_submission
+    from xstilts.submission.show import print_scores
+
+    facts = score_submission(predictions, labels).as_dict()
+    if as_json:
+        _print_json(facts)
+    else:
+        print_scores(facts)
+
+
+@app.command()
 def tasks(
-    name: Annotated[str | None, typer.Argument(help="Show this task in full.")] = None, as_json: JsonOption = False
+    name: Annotated[str | None, typer.Argument(help="Show this task in full, with an encoded row.")] = None,
+    model: Annotated[str, typer.Option(help="The encoder whose tokenizer reads the row.")] = "microworld",
+    data: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Take the row from this data folder.")] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """List the tasks, or show one."""
     from xstilts.screens import print_task, print_tasks
     from xstilts.tasks import TASKS, get_task
+    from xstilts.tasks.examples import encode, example
 
-    chosen = list(TASKS.values()) if name is None else [get_task(name)]
+    if name is None:
+        if as_json:
+            _print_json([task.model_dump() for task in TASKS.values()])
+        else:
+            print_tasks(list(TASKS.values()))
+        return
+    task = get_task(name)
+    row, where = example(task, data)
+    encoded = encode(task, row, model)
     if as_json:
-        _print_json([task.model_dump() for task in chosen])
-    elif name is None:
-        print_tasks(chosen)
+        _print_json({**task.model_dump(), "example": {"row": row, "from": where, "encoded": encoded}})
     else:
-        print_task(chosen[0])
+        print_task(task, row, where, encoded, model)
 
 
 @data_app.command("check")
 def data_check(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A data folder in the official layouts.")],
+    task: Annotated[str | None, typer.Argument(help="Look at this task alone, language by language.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say for every task what a data folder holds, per language and split, and what is wrong or missing."""
     from rich.console import Console
 
-    from xstilts.sources.check import check, render
-    from xstilts.tasks import TASKS
+    from xstilts.sources.check import check, render, render_task
+    from xstilts.tasks import TASKS, get_task
 
-    findings = check(folder, TASKS.values())
+    findings = check(folder, TASKS.values() if task is None else [get_task(task)])
     if as_json:
         _print_json(findings)
     else:
-        Console().print(render(findings))
+        Console().print(render(findings) if task is None else render_task(findings))

@@ -90,6 +90,7 @@ _TABLE = (
     Language("uk", "ukr", "Ukrainian", "Cyrl", _IE, "Slavic", "SVO"),
     Language("ur", "urd", "Urdu", "Arab", _IE, "Indo-Aryan", "SOV"),
     Language("vi", "vie", "Vietnamese", "Latn", "Austroasiatic", "", "SVO"),
+    Language("wo", "wol", "Wolof", "Latn", "Atlantic-Congo", "", "SVO"),
     Language("yo", "yor", "Yoruba", "Latn", "Atlantic-Congo", "", "SVO"),
     Language("zh", "cmn", "Chinese", "Hani", "Sino-Tibetan", "Sinitic", "SVO"),
 )

@@ -23,8 +23,8 @@ from xstilts.tasks.metadata import Split, Task
 SOURCE_LANGUAGE = "en"
 """The language that labels exist in."""
 
-_TRAINING = ("learning_rate", "head_learning_rate", "epochs", "batch_size", "warmup", "weight_decay", "clip",
-             "dropout", "max_length")  # fmt: skip
+_TRAINING = ("learning_rate", "head_learning_rate", "epochs", "batch_size", "warmup", "warmup_steps", "weight_decay",
+             "clip", "dropout", "max_length")  # fmt: skip
 _READING = {
     "span": ("stride", "max_query", "max_answer"),
     "retrieve": ("layer", "pooling"),
@@ -32,6 +32,9 @@ _READING = {
 }
 _DECODING = {"span": ("n_best", "null_threshold"), "mine": ("neighbours",)}
 _CONTRAST = {"retrieve": ("temperature",)}
+_SELECTING = ("evaluate_every", "patience", "select_rows")
+_TUNED = ("mine",)
+"""Shapes with a number that is set on dev rows before the evaluation: `Shape.tunes`, which only torch could tell."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,28 @@ class _Planner:
                 for seed in self.study.seeds:
                     score = self.cell(arm, target, languages, seed)
                     self.graph.cells.append(Cell(arm, target.name, seed, score))
+        self._check_nothing_leaks()
         return self.graph
+
+    def _check_nothing_leaks(self) -> None:
+        """Refuse a study that trains, or chooses checkpoints, by rows that it evaluates on as a test."""
+        steps = self.graph.steps
+        content = {key: (s.source, s.language, s.content) for key, s in steps.items() if isinstance(s, Prepare)}
+        trainings = [s for s in steps.values() if isinstance(s, Train)]
+        trained = {content[key] for s in trainings for key in s.data}
+        chosen_by = {content[key] for s in trainings for _, key in s.dev if self.study.evaluate_on == "test"}
+        for key in {key for s in steps.values() if isinstance(s, Predict) for _, key in s.data}:
+            for used, how in ((trained, "trains"), (chosen_by, "chooses checkpoints")):
+                if content[key] in used:
+                    raise UserError(
+                        f"the study {how} on rows that it evaluates on: {self.graph.labels[key]}", file=self.study.file,
+                        remedy="name other stand-ins, or leave the language out: languages: {TARGET: [...]}",
+                    )  # fmt: skip
+
+    def resolve(self, *names: str) -> Settings:
+        settings = resolve(self.study.settings, names, self.study.preset, self.graph.model.large)
+        chosen = {None: {}, "last": {"select": "last"}}.get(self.study.select, {"select": "best"})
+        return settings.model_copy(update=chosen)
 
     def arms(self, target: Task) -> Iterator[Arm]:
         yield Arm("none", "none")
@@ -134,17 +158,23 @@ class _Planner:
 
     def cell(self, arm: Arm, target: Task, languages: tuple[str, ...], seed: int) -> str:
         """All steps from the encoder to the scores of one cell; returns the key of its `Score`."""
-        settings = resolve(self.study.settings, ("target", target.shape, *(training_tasks(target)), target.name))
+        settings = self.resolve("target", target.shape, *training_tasks(target), target.name)
         base = None if arm.name == "none" else self.intermediate(arm, target, settings, seed)
         names = training_tasks(target)
         checkpoint = base
         if names:
             keys = [key for name in names for key in self.prepare(get_task(name), "train", SOURCE_LANGUAGE)]
-            step = self.train(target, tuple(keys), settings, seed, base, stop=settings.train_rows)
+            dev = self.selection((target, *map(get_task, names)), settings, languages)
+            step = self.train(target, tuple(keys), settings, seed, base, stop=settings.train_rows, dev=dev)
             checkpoint = self.graph.add(
                 step, f"{target.name} after {arm.name}, seed {seed}", _rows(settings.train_rows, settings.epochs)
             )
         data = tuple((language, self.evaluation(target, language)) for language in languages)
+        tune = tuple(
+            (language, key)
+            for language in (languages if target.shape in _TUNED else ())
+            for key in self.prepare(target, "dev", language)
+        )
         rows = settings.dev_rows if self.study.evaluate_on == "dev" else settings.test_rows
         predict = Predict(
             encoder=self.graph.model.identity,
@@ -153,6 +183,7 @@ class _Planner:
             task=target.name,
             shape=target.shape,
             data=data,
+            tune=tune,
             rows=rows,
             options=_options(settings, target.shape, training=False),
             model=self.graph.model.location,
@@ -171,7 +202,7 @@ class _Planner:
         original = (self.study.controls.shuffled,) if arm.control == "shuffled" else ()
         names = tuple(name for name in (first.head_name, *arm.tasks, *original, arm.name) if name)
         names = tuple(name for name in names if arm.control != "oracle" or name not in (target.name, target.head))
-        settings = resolve(self.study.settings, ("intermediate", first.shape, *names))
+        settings = self.resolve("intermediate", first.shape, *names)
         start, stop, label = 0, settings.train_rows, arm.name
         if arm.control == "oracle":
             label = f"oracle of {target.name}"
@@ -192,14 +223,15 @@ class _Planner:
             if not (first.shape == "retrieve" and language == SOURCE_LANGUAGE)
             for key in self.prepare(task, "train", language)
         ]
-        step = self.train(first, tuple(keys), settings, seed, None, start, stop, arm.control == "shuffled")
+        dev = tuple(pair for name in dict.fromkeys(arm.tasks) for pair in self.selection((get_task(name),), settings))
+        step = self.train(first, tuple(keys), settings, seed, None, start, stop, arm.control == "shuffled", dev)
         return self.graph.add(
             step, f"{label}, seed {seed}", _rows(None if stop is None else stop - start, settings.epochs)
         )
 
     def train(
         self, task: Task, data: tuple[str, ...], settings: Settings, seed: int, base: str | None,
-        start: int = 0, stop: int | None = None, shuffled: bool = False,
+        start: int = 0, stop: int | None = None, shuffled: bool = False, dev: tuple[tuple[str, str], ...] = (),
     ) -> Train:  # fmt: skip
         return Train(
             encoder=self.graph.model.identity,
@@ -212,21 +244,49 @@ class _Planner:
             stop=stop,
             shuffle_labels=shuffled,
             recipe=_options(settings, task.shape, training=True),
+            dev=dev,
+            metric=task.metrics[0] if dev else "",
             seed=seed,
             model=self.graph.model.location,
             precision=self.study.precision,
         )
 
+    def selection(
+        self, candidates: tuple[Task, ...], settings: Settings, evaluated: tuple[str, ...] = ()
+    ) -> tuple[tuple[str, str], ...]:
+        """(language, key) of the dev rows that choose the checkpoint; none where the last one is taken.
+
+        The dev rows are those of the first candidate that has some: a target's own, else those of what it trains on
+        (XNLI's for XNLI, SQuAD's for XQuAD). English alone, but for `select: oracle`, which takes those of the
+        evaluated languages.
+        """
+        if settings.select == "last":
+            return ()
+        oracle = self.study.select == "oracle" and bool(evaluated)
+        wanted = evaluated if oracle else (SOURCE_LANGUAGE,)
+        for task in candidates:
+            found = [code for code in wanted if self._has(task, "dev", code)]
+            if found:
+                note = f"Checkpoints of {candidates[0].name} are those that score best on {task.name}.dev ("
+                note += f"oracle, not zero-shot: {', '.join(found)})." if oracle else f"{SOURCE_LANGUAGE})."
+                self._note(note)
+                return tuple((code, key) for code in found for key in self.prepare(task, "dev", code))
+        name = candidates[0].name
+        raise UserError(
+            f"{name} has no dev rows in {', '.join(wanted)} to choose a checkpoint by", file=self.study.file,
+            remedy=f"name a stand-in for {name}.dev, or set settings.{name}.select: last",
+        )  # fmt: skip
+
     # -- data -----------------------------------------------------------------------------------------------
 
     def languages(self, target: Task) -> tuple[str, ...]:
         """The languages this target is evaluated in. Raises `UserError` where one is asked for and missing."""
-        asked = self.study.languages
+        asked = self.study.languages_of(target.name)
         if asked == "all":
             return target.languages
         if asked == "shared":
-            seen = [code for code in target.languages if code in self.study.encoder_languages]
-            found = tuple(code for code in seen if self._has_evaluation(target, code))
+            seen = [code for code in target.all_languages if code in self.study.encoder_languages]
+            found = tuple(code for code in seen if self._has(target, self.study.evaluate_on, code))
             self._note_missing(target, [code for code in seen if code not in found])
             if not found:
                 raise UserError(
@@ -234,27 +294,30 @@ class _Planner:
                     file=self.study.file, remedy=f"see: xstilts data check {self.folder or ''}",
                 )  # fmt: skip
             return found
-        chosen = tuple(code for code in target.languages if code in asked)
+        chosen = tuple(code for code in target.all_languages if code in asked)
         if not chosen:
             raise UserError(
                 f"{target.name} exists in none of the study's languages", file=self.study.file,
-                remedy=f"it has {', '.join(target.languages)}",
+                remedy=f"it has {', '.join(target.all_languages)}",
             )  # fmt: skip
         return chosen
 
     def _note_missing(self, target: Task, missing: list[str]) -> None:
         if missing:
-            note = f"{target.name}: no {self.study.evaluate_on} data in the folder for {', '.join(missing)}."
-            if note not in self.graph.notes:
-                self.graph.notes.append(note)
+            self._note(f"{target.name}: no {self.study.evaluate_on} data at hand in {', '.join(missing)}.")
 
-    def _has_evaluation(self, target: Task, language: str) -> bool:
-        replacements = self.study.stand_ins.get(f"{target.name}.{self.study.evaluate_on}")
+    def _note(self, note: str) -> None:
+        if note not in self.graph.notes:
+            self.graph.notes.append(note)
+
+    def _has(self, task: Task, split: Split, language: str) -> bool:
+        """Whether a split is at hand, itself or by what stands in for it."""
+        replacements = self.study.stand_ins.get(f"{task.name}.{split}")
         if replacements is None:
-            return self.source.has(target, self.study.evaluate_on, language)
+            return self.source.has(task, split, language)
         return all(
-            self.source.has(get_task(name), split, language)
-            for name, split in (_reference(r) for r in replacements if "/" not in r)
+            self.source.has(get_task(name), other, language)
+            for name, other in (_reference(r) for r in replacements if "/" not in r)
         )
 
     def evaluation(self, target: Task, language: str) -> str:
@@ -271,9 +334,7 @@ class _Planner:
         replacements = self.study.stand_ins.get(f"{task.name}.{split}")
         if replacements is None:
             return [self._prepare(task, split, language)]
-        note = f"{task.name}.{split} is not at hand; {', '.join(replacements)} stands in for it."
-        if note not in self.graph.notes:
-            self.graph.notes.append(note)
+        self._note(f"{task.name}.{split} is not at hand; {', '.join(replacements)} stands in for it.")
         keys = []
         for replacement in replacements:
             if "/" in replacement:
@@ -314,6 +375,8 @@ def _reference(reference: str) -> tuple[str, Split]:
 def _options(settings: Settings, shape: str, training: bool) -> dict[str, object]:
     names = _READING.get(shape, ()) + ("max_length",)
     names += (_TRAINING + _CONTRAST.get(shape, ())) if training else _DECODING.get(shape, ())
+    if training and settings.select == "best":
+        names += _SELECTING + _DECODING.get(shape, ())
     values = {name: getattr(settings, name) for name in sorted(set(names))}
     return {name: value for name, value in values.items() if value is not None}
 

@@ -21,11 +21,13 @@ from rich.progress import (
 from rich.table import Table
 
 from xstilts.estimate import estimate
+from xstilts.metrics import get_metric
 from xstilts.plan import Plan
 from xstilts.schedule import Watcher
 from xstilts.step import Step
 from xstilts.store import Store
 from xstilts.tasks.metadata import Task
+from xstilts.tasks.rows import Row
 
 KINDS = ("Prepare", "Pretrain", "Train", "Predict", "Score")
 
@@ -113,13 +115,27 @@ def print_tasks(tasks: list[Task]) -> None:
     Console().print(table)
 
 
-def print_task(task: Task) -> None:
-    """Every field of one task."""
+def print_task(task: Task, row: Row, where: str, encoded: list[str], model: str) -> None:
+    """Every field of one task, then a row of it and how the encoder `model` reads it."""
+    console = Console()
     table = Table(show_header=False, title=task.title, title_justify="left")
-    for name, value in task.model_dump().items():
-        text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-        table.add_row(name, text)
-    Console().print(table)
+    for name, value in task.model_dump(exclude_none=True).items():
+        if value not in ("", (), False):
+            table.add_row(name, _words(value))
+    table.add_row("greater is better", _words([name for name in task.metrics if get_metric(name).greater_is_better]))
+    console.print(table)
+    console.print(f"A row ({where}):", highlight=False, markup=False)
+    for name, value in row.items():
+        console.print(f"  {name}: {_words(value)}", highlight=False, markup=False)
+    console.print(f"As {model} reads it:", highlight=False, markup=False)
+    for line in encoded:
+        console.print(f"  {line}", highlight=False, markup=False)
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return "\n".join(f"{name}: {_words(inner)}" for name, inner in value.items() if inner not in ("", (), None))
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 @contextmanager

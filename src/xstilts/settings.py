@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
 from typing import Any, Literal
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -26,6 +29,8 @@ class Settings(BaseModel):
     """Rows per optimiser step."""
     warmup: float = Field(0.1, ge=0, lt=1)
     """Share of the steps over which the rate rises from 0."""
+    warmup_steps: int | None = Field(None, ge=0)
+    """The same in steps; goes before `warmup` where given."""
     weight_decay: float = Field(0.0, ge=0)
     clip: float = Field(1.0, gt=0)
     """Largest gradient norm."""
@@ -38,6 +43,14 @@ class Settings(BaseModel):
     dev_rows: int | None = Field(None, ge=1)
     test_rows: int | None = Field(None, ge=1)
     """Evaluation rows used per language; the same rows in parallel data."""
+    select: Literal["last", "best"] = "last"
+    """Which weights a training ends with: the last, or the best on English dev rows (the primary metric)."""
+    evaluate_every: int | None = Field(None, ge=1)
+    """With `select: best`: optimiser steps between two looks at the dev rows; an epoch where not given."""
+    patience: int | None = Field(None, ge=1)
+    """With `select: best`: looks without a better score after which training stops; never where not given."""
+    select_rows: int | None = Field(None, ge=1)
+    """With `select: best`: dev rows looked at, per language; all where not given."""
     stride: int = Field(128, ge=1)
     """Span: pieces by which a window starts after the one before it."""
     max_query: int = Field(64, ge=1)
@@ -64,13 +77,30 @@ class Settings(BaseModel):
 BUILTIN: dict[str, dict[str, Any]] = {
     # QA lengths and rates of scripts/train_qa.sh in google-research/xtreme
     "span": {"max_length": 384, "learning_rate": 3e-5},
+    "squad_v2": {"null_threshold": 0.0},
 }
 
+PRESETS = ("xtreme", "jiant", "paper")
+"""Published hyper-parameters that a study can name; `presets.yaml` has them with their sources."""
 
-def resolve(overrides: dict[str, dict[str, Any]], names: tuple[str, ...]) -> Settings:
-    """The settings for a chain of names, general to particular (`default`, phase, shape, task): later wins."""
+
+@cache
+def _presets() -> dict[str, dict[str, Any]]:
+    tables: dict[str, dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("presets.yaml").read_text("utf-8"))
+    return tables
+
+
+def resolve(
+    overrides: dict[str, dict[str, Any]], names: tuple[str, ...], preset: str | None = None, large: bool = False
+) -> Settings:
+    """The settings for a chain of names, general to particular (`default`, phase, shape, task): later wins.
+
+    What `overrides` says of any name goes before the preset, the preset before what is built in. `large`: whether
+    the encoder has 24 layers or more.
+    """
+    published = _presets()[preset] if preset else {}
     merged: dict[str, Any] = {}
-    for table in (BUILTIN, overrides):
+    for table in (BUILTIN, published, published.get("large", {}) if large else {}, overrides):
         for name in ("default", *names):
             merged.update(table.get(name, {}))
     return Settings.model_validate(merged)

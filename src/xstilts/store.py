@@ -24,7 +24,7 @@ from typing import Any
 from xstilts.errors import UserError
 from xstilts.step import Step, Work
 
-_PACKAGES = ("xstilts", "torch", "transformers", "tokenizers", "numpy", "pyarrow")
+_PACKAGES = ("xstilts", "torch", "transformers", "tokenizers", "datasets", "huggingface_hub", "numpy", "pyarrow")
 
 
 def sha256_of(path: Path) -> str:

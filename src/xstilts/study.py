@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from xstilts.errors import did_you_mean
-from xstilts.settings import Settings
+from xstilts.settings import PRESETS, Settings
 from xstilts.tasks import TASKS, get_task
+from xstilts.tasks.intermediate import MIXTURES
 from xstilts.tasks.metadata import Task
 from xstilts.yaml_input import first_problem, read_yaml
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from xstilts.api import Outcome
     from xstilts.plan import Plan
     from xstilts.report.frames import Results
+
+
+Languages = tuple[str, ...] | Literal["all", "shared"]
 
 
 class Intermediate(BaseModel):
@@ -64,12 +68,13 @@ class Study(BaseModel):
     encoder_languages: tuple[str, ...] = ()
     """Languages the encoder was pretrained on; others are reported apart as unseen. Empty: not known."""
     source: str = "files"
-    """Where rows come from: `files` (official layouts in the folder `data`) or `microworld`."""
+    """Where rows come from: `files` (official layouts in the folder `data`), `hub` (the Hugging Face hub, at a
+    commit) or `microworld`."""
     data: str | None = None
-    """The data folder of source `files`."""
-    languages: tuple[str, ...] | Literal["all", "shared"] = "all"
-    """Evaluation languages. `all`: every language of a task. `shared`: those that the data folder holds and the
-    encoder has seen. A list: those of it that a task has."""
+    """The data folder of source `files`; source `hub` looks there for stand-ins only."""
+    languages: Languages | dict[str, Languages] = "all"
+    """Evaluation languages. `all`: every language of the benchmark. `shared`: those that the data folder holds and the
+    encoder has seen. A list: those of it that a task has. Or one of these per target, `default` for the others."""
     intermediates: tuple[Intermediate, ...]
     controls: Controls = Controls()
     targets: tuple[str, ...] = Field(min_length=1)
@@ -77,9 +82,15 @@ class Study(BaseModel):
     stand_ins: dict[str, tuple[str, ...]] = {}
     """What replaces a split that is not at hand: `task.split` to a list of other splits (`snli.dev`) or of files
     in the task's own layout, relative to the data folder. The report says so."""
+    preset: str | None = None
+    """Published hyper-parameters to start from: `xtreme`, `jiant` or `paper`; `settings` go before them."""
     settings: dict[str, dict[str, Any]] = {}
     """Overrides by name, general to particular: `default`, `intermediate` or `target`, a shape, a task, an
     intermediate."""
+    select: Literal["last", "best", "oracle"] | None = None
+    """Which checkpoint of every training, whatever the settings say: the last, or the best on English dev rows.
+    `oracle`: targets by the dev rows of the *evaluated* languages, an upper bound that is not zero-shot (the report
+    says so); test rows never take part."""
     evaluate_on: Literal["test", "dev"] = "test"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the encoder; `auto` measures whether this machine gains by bfloat16. Not part of any key."""
@@ -87,9 +98,10 @@ class Study(BaseModel):
     """The file it was read from; relative paths in it are relative to that file's folder."""
 
     @classmethod
-    def load(cls, path: str | Path) -> Study:
-        """Read and validate a study file. Raises `UserError` naming file, line and remedy."""
-        return read_yaml(Path(path), cls)
+    def load(cls, path: str | Path, select: str | None = None) -> Study:
+        """Read and validate a study file; `select` goes before the file's. Raises `UserError` naming file, line and
+        remedy."""
+        return read_yaml(Path(path), cls, {"select": select} if select else {})
 
     @field_validator("intermediates", mode="before")
     @classmethod
@@ -103,10 +115,10 @@ class Study(BaseModel):
             elif item == "none":  # the baseline is in every study
                 continue
             elif isinstance(item, str):
-                arms.append({"name": item, "tasks": tuple(item.split("+"))})
+                arms.append({"name": item, "tasks": MIXTURES.get(item) or tuple(item.split("+"))})
             elif isinstance(item, dict) and len(item) == 1:
                 ((name, tasks),) = item.items()
-                arms.append({"name": str(name), "tasks": tuple(str(tasks).split("+"))})
+                arms.append({"name": str(name), "tasks": MIXTURES.get(tasks) or tuple(str(tasks).split("+"))})
             else:
                 raise ValueError(f"an intermediate is a task, tasks joined by '+', or {{name: tasks}}; not {item!r}")
         return tuple(arms)
@@ -130,8 +142,9 @@ class Study(BaseModel):
     @field_validator("languages", "seeds", "targets", "encoder_languages")
     @classmethod
     def _no_repeats(cls, value: Any) -> Any:
-        if not isinstance(value, str) and len(set(value)) != len(value):
-            raise ValueError(f"names one thing twice: {', '.join(map(str, value))}")
+        for names in value.values() if isinstance(value, dict) else [value]:
+            if not isinstance(names, str) and len(set(names)) != len(names):
+                raise ValueError(f"names one thing twice: {', '.join(map(str, names))}")
         return value
 
     @model_validator(mode="after")
@@ -139,6 +152,10 @@ class Study(BaseModel):
         """Every name in the study must be known; `ValueError`s carry the remedy."""
         for name in (*self.targets, *(t for arm in self.intermediates for t in arm.tasks)):
             _known_task(name, self.source)
+        if self.preset is not None and self.preset not in PRESETS:
+            raise ValueError(f"unknown preset {self.preset!r}; {did_you_mean(self.preset, PRESETS)}")
+        if self.evaluate_on == "dev" and self.select == "oracle":
+            raise ValueError("select: oracle chooses by dev rows; evaluate_on: dev would score it on the same")
         names = [arm.name for arm in self.intermediates]
         for arm in self.intermediates:
             heads = {get_task(t).head_name for t in arm.tasks}
@@ -180,14 +197,29 @@ class Study(BaseModel):
         return self
 
     def _check_languages(self) -> None:
-        if isinstance(self.languages, str):
-            if self.languages == "shared" and not self.encoder_languages:
+        if isinstance(self.languages, dict):
+            for name in self.languages:
+                if name not in (known := (*self.targets, "default")):
+                    raise ValueError(f"languages for {name!r}, which is no target; {did_you_mean(name, known)}")
+        for target in self.targets:
+            asked = self.languages_of(target)
+            if asked == "shared" and not self.encoder_languages:
                 raise ValueError("languages: shared needs encoder_languages, the list the encoder was trained on")
-            return
-        known = {language for name in self.targets for language in get_task(name).languages}
-        for language in self.languages:
-            if language not in known:
-                raise ValueError(f"no target of the study has language {language!r}; {did_you_mean(language, known)}")
+        given = self.languages if isinstance(self.languages, dict) else {"default": self.languages}
+        for name, asked in given.items():
+            targets = (name,) if name != "default" else self.targets
+            spoken = {language for target in targets for language in get_task(target).all_languages}
+            for language in () if isinstance(asked, str) else asked:
+                if language not in spoken:
+                    what = "no target of the study" if name == "default" else name
+                    has = "has" if name == "default" else "has not"
+                    raise ValueError(f"{what} {has} language {language!r}; {did_you_mean(language, spoken)}")
+
+    def languages_of(self, target: str) -> Languages:
+        """What the study says of the evaluation languages of one target."""
+        if isinstance(self.languages, dict):
+            return self.languages.get(target, self.languages.get("default", "all"))
+        return self.languages
 
     @property
     def folder(self) -> Path:

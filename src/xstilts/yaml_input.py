@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -15,8 +15,8 @@ from xstilts.errors import UserError, did_you_mean
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def read_yaml(path: Path, model: type[Model]) -> Model:
-    """The validated content of a YAML file, environment variables replaced.
+def read_yaml(path: Path, model: type[Model], given: dict[str, Any]) -> Model:
+    """The validated content of a YAML file, environment variables replaced; fields of `given` go before the file's.
 
     Raises `UserError` for a missing or unreadable file, invalid YAML, a repeated key, a field that the model
     does not know or that does not validate.
@@ -41,7 +41,7 @@ def read_yaml(path: Path, model: type[Model]) -> Model:
         raise UserError("is not a mapping of fields", file=path, line=1, remedy="begin with 'name: my-study'")
     _refuse_repeats(root, path)
     try:
-        return model.model_validate({**content, "file": str(path)})
+        return model.model_validate({**content, **given, "file": str(path)})
     except ValidationError as error:
         line = _line_of(root, error)
         raise UserError(first_problem(error, model), file=path, line=line) from None

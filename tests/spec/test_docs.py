@@ -10,6 +10,8 @@ from tests.conftest import REPOSITORY
 
 from xstilts.cli import app, data_app
 from xstilts.study import Study
+from xstilts.tasks import TASKS
+from xstilts.tasks.page import page
 
 README = (REPOSITORY / "README.md").read_text("utf-8")
 
@@ -38,9 +40,9 @@ def test_every_command_in_the_readme_exists() -> None:
 
 def test_every_link_in_the_documents_leads_somewhere() -> None:
     """Relative links and pictures of the README and of docs/ exist."""
-    for page in (REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md")):
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text("utf-8")):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
+    for path in (REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md")):
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text("utf-8")):
+            assert (path.parent / target).exists(), f"{path.name}: {target}"
 
 
 @pytest.mark.parametrize("path", sorted((REPOSITORY / "studies").glob("*.yaml")), ids=lambda path: path.name)
@@ -50,3 +52,8 @@ def test_every_study_in_the_repository_is_valid(path: Path, monkeypatch: pytest.
     monkeypatch.setenv("LAYER", "3")
     assert Study.load(path).targets
     assert "Expected:" in path.read_text("utf-8")
+
+
+def test_the_page_of_tasks_is_what_the_declarations_say() -> None:
+    """docs/tasks.md is as `python -m xstilts.tasks.page` writes it."""
+    assert (REPOSITORY / "docs" / "tasks.md").read_text("utf-8") == page(TASKS.values())

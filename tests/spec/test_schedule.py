@@ -37,7 +37,7 @@ class Copy(Step):
 
 
 def graph(*steps: Copy) -> Plan:
-    plan = Plan(mini(), Model("sha256:0", "", 0, ""))
+    plan = Plan(mini(), Model("sha256:0", "", 0, False, ""))
     for step in steps:
         plan.add(step, step.name)
         plan.cells.append(Cell(Arm("none", "none"), "mw_pos", 1, step.key))
@@ -101,7 +101,7 @@ def test_inputs_of_a_finished_step_are_not_needed(tmp_path: Path) -> None:
     """A checkpoint that was dropped after its predictions were stored is not trained again."""
     a = Copy(name="a")
     b = Copy(name="b", needs=(a.key,))
-    plan = Plan(mini(), Model("sha256:0", "", 0, ""))
+    plan = Plan(mini(), Model("sha256:0", "", 0, False, ""))
     plan.add(a, "a")
     plan.add(b, "b")
     plan.cells.append(Cell(Arm("none", "none"), "mw_pos", 1, b.key))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -9,8 +10,10 @@ import pytest
 
 from xstilts.errors import UserError
 from xstilts.languages import LANGUAGES, XTREME, get_language
+from xstilts.metrics import get_metric
 from xstilts.sources import get_source
 from xstilts.sources.files import READERS
+from xstilts.sources.hub.reader import READERS as HUB_READERS
 from xstilts.tasks import TASKS, get_task
 from xstilts.tasks.rows import SCHEMAS
 
@@ -19,14 +22,30 @@ EVERY_TASK = pytest.mark.parametrize("name", list(TASKS))
 
 @EVERY_TASK
 def test_every_task_is_complete(name):
-    """A task says its title, licence, citation, languages and metrics, each of them without repeats."""
+    """A task says its title, what it is, licence, citation, languages, splits, level, category, metrics and sources."""
     task = get_task(name)
     assert task.name == name
-    assert all(text.strip() for text in (task.title, task.licence, task.citation))
+    assert all(text.strip() for text in (task.title, task.licence, task.citation, task.level, task.category))
     assert task.shape in SCHEMAS
-    for values in (task.languages, task.metrics, task.sources):
+    for values in (task.all_languages, task.metrics, task.sources):
         assert values and len(set(values)) == len(values)
     assert len(set(task.labels)) == len(task.labels)
+    assert all(get_metric(metric).greater_is_better is True for metric in task.metrics)
+    if "microworld" not in task.sources:
+        assert task.description.strip() and task.description != task.title
+        assert task.files is not None and any(task.files.patterns(split) for split in ("train", "dev", "test"))
+
+
+@EVERY_TASK
+def test_every_hub_location_is_complete(name):
+    """Where a task is read from the hub, it names the data set, a revision, a reader that exists and its splits."""
+    task = get_task(name)
+    assert ("hub" in task.sources) == (task.hub is not None)
+    if task.hub is not None:
+        assert re.fullmatch(r"[\w.-]+/[\w.-]+", task.hub.dataset)
+        assert re.fullmatch(r"[0-9a-f]{40}|main|refs/convert/parquet", task.hub.revision)
+        assert task.hub.reader in HUB_READERS
+        assert any(task.hub.name_of(split) for split in ("train", "dev", "test"))
 
 
 @EVERY_TASK

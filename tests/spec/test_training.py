@@ -17,7 +17,7 @@ from xstilts.sources.microworld import ENCODER
 from xstilts.steps.train import Train
 from xstilts.tasks import get_task
 from xstilts.tasks.shapes import SHAPES, Feature, Pieces, Spec
-from xstilts.training.forward import arithmetic, check_length, collate
+from xstilts.training.forward import arithmetic, check_length, collate, forward
 from xstilts.training.inference import predict
 from xstilts.training.loop import train
 
@@ -106,3 +106,22 @@ def test_a_checkpoint_is_a_hugging_face_folder(tmp_path: Path) -> None:
     assert AutoTokenizer.from_pretrained(tmp_path / "c")("a dog") == tokenizer("a dog")
     loaded_head, labels = load_head(tmp_path / "c", SHAPES.get("classify"), encoder.config.hidden_size)
     assert sha256_of_weights(loaded_head) == sha256_of_weights(head) and labels == spec.labels
+
+
+def test_retrieval_runs_only_the_layers_it_reads_and_reads_the_same() -> None:
+    """Vectors of a layer are bit-equal to those of the whole encoder, whose later layers do not run and stay."""
+    encoder, tokenizer = load_encoder(str(ENCODER), "", None)
+    depth, shape, ran = encoder.config.num_hidden_layers, SHAPES.get("retrieve"), []
+    rows = get_source("microworld").rows(get_task("mw_retrieval"), "dev", "qaa")[:5]
+    spec = Spec(layer=depth // 2)
+    features = shape.encode(rows, tokenizer, spec, training=False)
+    batch = collate(features, tokenizer.pad_token_id, torch.device("cpu"))
+    hooks = [
+        layer.register_forward_hook(lambda *_, i=i: ran.append(i)) for i, layer in enumerate(encoder.encoder.layer)
+    ]
+    with torch.inference_mode():
+        found = forward(encoder, shape.head(1, spec), shape, spec, batch, features)
+        assert ran == list(range(depth // 2))
+        whole = encoder(**batch, output_hidden_states=True).hidden_states[depth // 2]
+    assert torch.equal(found, shape.forward(shape.head(1, spec), whole, batch["attention_mask"], features))
+    assert len(encoder.encoder.layer) == depth and len(hooks) == depth

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from xstilts.languages import codes
 
@@ -47,10 +48,10 @@ def features_accuracy(gold: Sequence[str], prediction: Sequence[str], language: 
     return float(right), float(len(gold))
 
 
-def universal(features: str) -> set[str]:
+@lru_cache(1 << 16)  # a treebank has thousands of tokens and hundreds of such strings
+def universal(features: str) -> frozenset[str]:
     """The universal features of one token as a set of `name=value`; empty for `_`."""
-    pairs = set() if features == "_" else set(features.split("|"))
-    return {pair for pair in pairs if pair.partition("=")[0] in _UNIVERSAL_FEATURES}
+    return frozenset(pair for pair in features.split("|") if pair.partition("=")[0] in _UNIVERSAL_FEATURES)
 
 
 def _same_length(gold: Sequence[str], prediction: Sequence[str]) -> None:

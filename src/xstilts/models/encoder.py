@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,26 +33,46 @@ def load_encoder(model: str, identity: str, base: Path | None) -> tuple[Any, Any
     A hub id is loaded at the revision that `identity` ("hub:ID@REVISION") names. Raises `UserError` when there
     is no such model, no network, no safetensors weights, or no fast tokenizer.
     """
-    where, revision = (str(base), None) if base is not None else (model, None)
-    if base is None and identity.startswith("hub:"):
-        revision = identity.rpartition("@")[2]
-    options: dict[str, Any] = {"trust_remote_code": False, **({"revision": revision} if revision else {})}
+    where, revision = (str(base), None) if base is not None else (model, revision_of(identity))
+    tokenizer = load_tokenizer(where, revision)
+    with _loading(where):
+        encoder = AutoModel.from_pretrained(where, dtype=torch.float32, use_safetensors=True, **_options(revision))
+    if getattr(encoder, "pooler", None) is not None:
+        # masked language models carry no pooler: transformers fills it with unseeded random weights, and no head
+        # here reads it
+        encoder.pooler = None
+    return encoder, tokenizer
+
+
+def revision_of(identity: str) -> str | None:
+    """The revision in the identity of a hub model ("hub:ID@REVISION"); None for a folder."""
+    return identity.rpartition("@")[2] if identity.startswith("hub:") else None
+
+
+def load_tokenizer(where: str, revision: str | None = None) -> Any:
+    """The fast tokenizer of a folder or hub id. Raises `UserError` when there is none."""
+    with _loading(where):
+        tokenizer = AutoTokenizer.from_pretrained(where, **_options(revision))
+    if not tokenizer.is_fast:
+        raise UserError(f"{where!r} has no fast tokenizer", remedy="add its tokenizer.json: offsets are needed")
+    return tokenizer
+
+
+def _options(revision: str | None) -> dict[str, Any]:
+    return {"trust_remote_code": False, **({"revision": revision} if revision else {})}
+
+
+@contextmanager
+def _loading(where: str) -> Iterator[None]:
+    """Say in one line what cannot be loaded."""
     try:
-        tokenizer = AutoTokenizer.from_pretrained(where, **options)
-        encoder = AutoModel.from_pretrained(where, dtype=torch.float32, use_safetensors=True, **options)
+        yield
     except (OSError, ValueError, ImportError, SafetensorError) as error:
         first = str(error).strip().split("\n")[0][:200].rstrip(".")
         raise UserError(
             f"cannot load the encoder {where!r}: {first}",
             remedy="name a local folder with config.json, model.safetensors and tokenizer.json, or a hub id in reach",
         ) from None
-    if not tokenizer.is_fast:
-        raise UserError(f"{where!r} has no fast tokenizer", remedy="add its tokenizer.json: offsets are needed")
-    if getattr(encoder, "pooler", None) is not None:
-        # masked language models carry no pooler: transformers fills it with unseeded random weights, and no head
-        # here reads it
-        encoder.pooler = None
-    return encoder, tokenizer
 
 
 def save_checkpoint(

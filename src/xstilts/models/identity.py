@@ -30,6 +30,8 @@ class Model:
     """A folder, or a hub id."""
     body_parameters: int
     """Parameters of the layers, without embeddings; 0 when unknown. For estimates only."""
+    large: bool
+    """Whether it has 24 layers or more (a hub id: whether its name says so), for presets that tell the two apart."""
     description: str
 
 
@@ -48,7 +50,8 @@ def find_model(name: str, revision: str, folder: Path) -> Model:
         near = did_you_mean(local.name, beside) if get_close_matches(local.name, beside) else ""
         remedy = near or "check the path, or give a hub id such as FacebookAI/xlm-roberta-base"
         raise UserError(f"no model folder {local}", remedy=remedy)
-    return Model(f"hub:{name}@{revision}", name, 0, f"{name} at revision {revision} of the Hugging Face hub")
+    large = "large" in name.lower()
+    return Model(f"hub:{name}@{revision}", name, 0, large, f"{name} at revision {revision} of the Hugging Face hub")
 
 
 def _local(folder: Path, title: str) -> Model:
@@ -70,7 +73,9 @@ def _local(folder: Path, title: str) -> Model:
         raise UserError(f"{folder} holds no tokenizer.json", remedy="save its fast tokenizer there")
     files = [config_file, *weights, folder / "tokenizer.json"]
     stamps = tuple((str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files)
-    return Model(f"sha256:{_hash(stamps)}", str(folder), _body_parameters(config), f"{title}, {_words(config)}")
+    large = config.get("num_hidden_layers", 0) >= 24
+    words = f"{title}, {_words(config)}"
+    return Model(f"sha256:{_hash(stamps)}", str(folder), _body_parameters(config), large, words)
 
 
 @lru_cache

@@ -46,7 +46,11 @@ def view(frames: Frames) -> dict[str, Any]:
         "title": clean(study.get("name") or "study"),
         "question": clean(study.get("question") or "", 1000),
         "answer": words.answer(frames.gains, arms, targets),
-        "cautions": [*words.cautions(frames.gains, verdicts), *_failures(frames.steps)],
+        "cautions": [
+            *(clean(c, 1000) for c in study.get("cautions") or []),
+            *words.cautions(frames.gains, verdicts),
+            *_failures(frames.steps),
+        ],
         "reading": words.reading(frames.gains) if has_gains else "",
         "controls": [_control(row) for row in verdicts[verdicts["target"] == ""].to_dict("records")],
         "control_table": tables.control_table(verdicts, frames),

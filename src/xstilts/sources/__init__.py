@@ -1,4 +1,4 @@
-"""Where rows come from: official files in a folder, or a generated world. Nothing here imports torch."""
+"""Where rows come from: official files in a folder, the hub, or a generated world. Nothing here imports torch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from xstilts.errors import UserError, did_you_mean
 from xstilts.tasks.metadata import Split, Task
 from xstilts.tasks.rows import Row
 
-SOURCES = ("files", "microworld")
+SOURCES = ("files", "hub", "microworld")
 """Names that `get_source` knows."""
 
 
@@ -44,7 +44,7 @@ class Source(Protocol):
 
 
 def get_source(name: str, data: Path | None = None) -> Source:
-    """The source called `name`; `files` reads the folder `data`.
+    """The source called `name`; `files` reads the folder `data`, in which `hub` looks for stand-ins alone.
 
     Raises `UserError` for an unknown name, and for `files` without an existing folder.
     """
@@ -52,6 +52,10 @@ def get_source(name: str, data: Path | None = None) -> Source:
         from xstilts.sources.files import FilesSource
 
         return FilesSource(_existing_folder(data))
+    if name == "hub":
+        from xstilts.sources.hub import HubSource
+
+        return HubSource(data)
     if name == "microworld":
         from xstilts.sources.microworld import Microworld
 

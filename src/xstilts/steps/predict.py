@@ -8,9 +8,12 @@ from typing import Annotated, Any, ClassVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from xstilts.errors import UserError
 from xstilts.step import Runtime, Step, Work
 from xstilts.steps.prepare import read_rows
 from xstilts.steps.train import checkpoint_folder
+from xstilts.store import Store
+from xstilts.tasks.rows import Row
 
 SCHEMA = pa.schema(
     [("task", pa.string()), ("language", pa.string()), ("id", pa.string()), ("gold", pa.string()),
@@ -34,30 +37,48 @@ class Predict(Step):
     """(language, key of its `Prepare` step)."""
     rows: int | None = None
     """Rows per language; None: all."""
+    tune: tuple[tuple[str, str], ...] = ()
+    """(language, key of the `Prepare` step whose rows set what the shape tunes: the threshold of bitext mining). Where
+    it is the step of `data`, the rows after the evaluated ones do."""
     options: dict[str, Any]
     model: Annotated[str, Runtime] = ""
     precision: Annotated[str, Runtime] = "auto"
 
     def inputs(self) -> tuple[str, ...]:
         """The rows, and the training that is evaluated."""
-        return (*(key for _, key in self.data), *(key for key in (self.pretrained, self.checkpoint) if key))
+        keys = [key for _, key in (*self.data, *self.tune)] + [self.pretrained, self.checkpoint]
+        return tuple(dict.fromkeys(key for key in keys if key))
 
     def run(self, work: Work) -> None:
-        """Writes `predictions.parquet`, languages in the given order and rows in theirs."""
+        """Writes `predictions.parquet`, languages in the given order and rows in theirs.
+
+        Raises `UserError` where no rows are left to tune on.
+        """
         from xstilts.models.encoder import load_encoder, load_head
         from xstilts.tasks.shapes import SHAPES, Spec
-        from xstilts.training.inference import predict
+        from xstilts.training.inference import predict, tune
 
         folder = checkpoint_folder(work.store, self.checkpoint, self.pretrained)
         encoder, tokenizer = load_encoder(self.model, self.encoder, folder)
         shape = SHAPES.get(self.shape)
         head, labels = load_head(folder if self.checkpoint else None, shape, encoder.config.hidden_size)
         spec = Spec.of(self.options, labels, encoder.config.num_hidden_layers)
-        rows = [(language, read_rows(work.store, (key,), 0, self.rows)) for language, key in self.data]
-        total, done = sum(len(part) for _, part in rows), 0
+        if not head.state_dict():
+            # a head without weights is nothing but its settings, which a checkpoint does not hold
+            head = shape.head(encoder.config.hidden_size, spec)
+        if shape.tunes:
+            work.notes["thresholds"] = {}
+        scratch = work.out.parent  # on the store's disk: the system's temporary folder may be memory
+        total = sum(len(range(_count(work.store, key))[: self.rows]) for _, key in self.data)
+        done = 0
         tables = []
-        for language, part in rows:
-            answers, notes = predict(encoder, tokenizer, head, shape, spec, part, self.precision)
+        for language, key in self.data:
+            part = read_rows(work.store, (key,), 0, self.rows)
+            if shape.tunes:
+                known = self._tuning_rows(work.store, language, key)
+                spec = tune(encoder, tokenizer, head, shape, spec, known, self.precision, scratch)
+                work.notes["thresholds"][language] = spec.threshold
+            answers, notes = predict(encoder, tokenizer, head, shape, spec, part, self.precision, scratch)
             work.notes.update(notes)
             golds = shape.golds(part)
             tables.append(
@@ -76,3 +97,23 @@ class Predict(Step):
             work.progress(done, total)
         work.notes["examples"] = total
         pq.write_table(pa.concat_tables(tables), work.out / "predictions.parquet")
+
+    def _tuning_rows(self, store: Store, language: str, evaluated: str) -> list[Row]:
+        """Rows of a language that are not evaluated and whose gold is known; `UserError` where there are none."""
+        keys = [key for code, key in self.tune if code == language]
+        rows = [row for key in keys if key != evaluated for row in read_rows(store, (key,))]
+        if evaluated in keys and self.rows is not None:
+            rows += read_rows(store, (evaluated,), self.rows, None)
+        if not rows:
+            raise UserError(
+                f"{self.task} has no rows in {language} to set its threshold on besides those it is evaluated on",
+                remedy=f"give it a dev split of its own or evaluate on fewer rows of this one: "
+                f"settings.{self.task}.test_rows (dev_rows if dev is evaluated) below {_count(store, evaluated)}",
+            )
+        return rows
+
+
+def _count(store: Store, key: str) -> int:
+    """How many rows a `Prepare` step has published."""
+    count: int = pq.read_metadata(store.path("Prepare", key) / "rows.parquet").num_rows
+    return count

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from xstilts.errors import UserError
 from xstilts.sources import get_source
 from xstilts.step import Runtime, Step, Work
 from xstilts.store import Store
@@ -26,15 +27,22 @@ class Prepare(Step):
     language: str
     source: str
     content: str
-    """Identity of what is read: the sha256 of the files, or the generator's version."""
+    """Identity of what is read: the sha256 of the files, the place and commit on the hub, the generator's version."""
     folder: Annotated[str | None, Runtime] = None
     """The data folder."""
     file: Annotated[str | None, Runtime] = None
     """A file that stands in for the split, relative to the data folder."""
 
     def run(self, work: Work) -> None:
-        """Writes `rows.parquet`. Raises `UserError` for rows that are wrong."""
+        """Writes `rows.parquet`. Raises `UserError` for rows that are wrong and for data that was not planned."""
         source, task = get_source(self.source, None if self.folder is None else Path(self.folder)), get_task(self.task)
+        if self.file is None:
+            content = source.identity(task, self.split, self.language)
+        else:
+            content = source.identity_of(self.file, task, self.language)
+        if content != self.content:  # a file was edited, or a branch of the hub moved on
+            what = f"the {self.split} data of {self.task} in {self.language!r} changed since the study was planned"
+            raise UserError(what, remedy="start the study again")
         if self.file is None:
             rows = source.rows(task, self.split, self.language)
         else:

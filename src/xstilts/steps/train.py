@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from xstilts.errors import UserError
+from xstilts.metrics import get_metric, score
 from xstilts.step import Runtime, Step, Work
 from xstilts.steps.prepare import read_rows
 from xstilts.store import Store
@@ -34,6 +35,10 @@ class Train(Step):
     """The control: labels permuted over rows."""
     recipe: dict[str, Any]
     """The settings that matter for this shape."""
+    dev: tuple[tuple[str, str], ...] = ()
+    """(language, key of its `Prepare` step) of the rows that choose the checkpoint; none: the last one is taken."""
+    metric: str = ""
+    """The metric they are scored with; the mean over languages counts."""
     seed: int
     model: Annotated[str, Runtime] = ""
     """Where the pretrained encoder is: a folder or a hub id."""
@@ -41,7 +46,7 @@ class Train(Step):
 
     def inputs(self) -> tuple[str, ...]:
         """The rows, and the training this one goes on from."""
-        return (*self.data, *(key for key in (self.pretrained, self.base) if key))
+        return (*self.data, *(key for _, key in self.dev), *(key for key in (self.pretrained, self.base) if key))
 
     def run(self, work: Work) -> None:
         """Writes `checkpoint/` (Hugging Face folder with `head.safetensors`) and `log.jsonl`."""
@@ -50,6 +55,7 @@ class Train(Step):
 
         from xstilts.models.encoder import load_encoder, save_checkpoint
         from xstilts.tasks.shapes import SHAPES, Spec
+        from xstilts.training.inference import predict
         from xstilts.training.loop import train
 
         rows = read_rows(work.store, self.data, self.start, self.stop)
@@ -65,9 +71,20 @@ class Train(Step):
             self.model, self.encoder, checkpoint_folder(work.store, self.base, self.pretrained)
         )
         spec = Spec.of(self.recipe, labels, encoder.config.num_hidden_layers)
+        dev = [(code, read_rows(work.store, (key,), 0, self.recipe.get("select_rows"))) for code, key in self.dev]
+
+        def dev_score(head: Any) -> float:
+            """Mean over languages of the score on their dev rows."""
+            contribution, scores = get_metric(self.metric).contribution, []
+            for code, part in dev:
+                answers, _ = predict(encoder, tokenizer, head, shape, spec, part, self.precision)
+                pairs = zip(shape.golds(part), answers, strict=True)
+                scores.append(score(contribution(gold, answer, code) for gold, answer in pairs))
+            return sum(scores) / len(scores)
+
         head, notes = train(
             encoder, tokenizer, shape, spec, rows, self.recipe, self.seed, self.precision,
-            work.out / "log.jsonl", work.progress,
+            work.out / "log.jsonl", work.progress, dev_score if dev else None,
         )  # fmt: skip
         work.notes.update(notes)
         save_checkpoint(work.out / "checkpoint", encoder, tokenizer, head, self.shape, labels)

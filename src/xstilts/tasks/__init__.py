@@ -9,20 +9,29 @@ from xstilts.errors import UserError, did_you_mean
 from xstilts.tasks.metadata import Task
 
 TASKS: dict[str, Task]
-"""Every declared task by name, in the order intermediates, XTREME targets, microworld."""
+"""Every declared task by name: intermediates, choices, XTREME targets, syntax, aspect sentiment, microworld."""
 
 
 @cache
 def _tasks() -> dict[str, Task]:
     from xstilts.sources.microworld.tasks import MICROWORLD_TASKS as microworld
+    from xstilts.tasks.aspects import TASKS as aspects
+    from xstilts.tasks.choice import TASKS as choice
+    from xstilts.tasks.hub import HUB
     from xstilts.tasks.intermediate import TASKS as intermediate
+    from xstilts.tasks.syntax import TASKS as syntax
     from xstilts.tasks.xtreme import TASKS as xtreme
 
     tasks: dict[str, Task] = {}
-    for task in (*intermediate, *xtreme, *microworld):
+    for task in (*intermediate, *choice, *xtreme, *syntax, *aspects, *microworld):
         if task.name in tasks:
             raise RuntimeError(f"two tasks are called {task.name!r}")
         tasks[task.name] = task
+    for name, hub in HUB.items():
+        if name not in tasks:
+            raise RuntimeError(f"a place on the hub for a task that is not: {name!r}")
+        sources = (*tasks[name].sources, "hub")
+        tasks[name] = Task.model_validate({**dict(tasks[name]), "hub": hub, "sources": sources})
     return tasks
 
 

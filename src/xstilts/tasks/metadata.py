@@ -18,7 +18,8 @@ class Files(BaseModel):
 
     Patterns are relative to the data folder; `{language}` stands for the language code, `{iso3}` for its
     ISO 639-3 code and `{name}` for its English name. A pattern's file may also be gzipped (`.gz` appended).
-    Several patterns of one split are alternatives: the first that exists is read.
+    Several patterns of one split are alternatives: the first that exists is read. `*` stands for any text within one
+    part of the path; exactly one file may fit. Spaces of `{name}` become `_`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,11 +48,17 @@ class Hub(BaseModel):
     reader: str
     """Name of a reader in `xstilts.sources.hub`."""
     config: str = "default"
-    """The configuration; may hold `{language}` and `{iso3}` as the patterns of `Files` may."""
+    """The configuration; may hold `{language}`, `{iso3}` and `{name}` as the patterns of `Files` may."""
     train: str = ""
-    """Name of the split on the hub; empty where the task has none there."""
+    """Name of the split on the hub; empty where the task has none there. Several are joined by `+`."""
     dev: str = ""
     test: str = ""
+    languages: tuple[str, ...] = ()
+    """The languages it has there; empty: all of the task's."""
+    absent: tuple[str, ...] = ()
+    """Splits that single languages lack, as `dev/kk`."""
+    spelling: dict[str, str] = {}
+    """What the hub calls a label -> the task's own name of it, where they differ."""
 
     def name_of(self, split: Split) -> str:
         """What the hub calls `split`; empty when the task has no such split there."""
@@ -99,6 +106,8 @@ class Task(BaseModel):
     hub: Hub | None = None
     licence: str
     citation: str
+    notes: str = ""
+    """Defects of the data and departures from its usual reading that a reader of its results must know."""
 
     @model_validator(mode="after")
     def _complete(self) -> Task:

@@ -41,12 +41,28 @@ def forward(
     encoder: Any, head: nn.Module, shape: Shape, spec: Spec, batch: dict[str, Tensor], features: Sequence[Feature]
 ) -> Output:
     """The head's output for the collated batch of some features, in float32."""
-    if shape.reads_layer:
-        hidden = encoder(**batch, output_hidden_states=True).hidden_states[spec.layer]
-    else:
-        hidden = encoder(**batch).last_hidden_state
+    hidden = _layer(encoder, spec.layer, batch) if shape.reads_layer else encoder(**batch).last_hidden_state
     output = shape.forward(head, hidden, batch["attention_mask"], features)
     return [single.float() for single in output] if isinstance(output, list) else output.float()
+
+
+def _layer(encoder: Any, layer: int, batch: dict[str, Tensor]) -> Tensor:
+    """`hidden_states[layer]`; layers after it are not run, since nothing of them is read.
+
+    Encoders that keep their layers elsewhere than BERT and XLM-R do, or have more beside them, run whole.
+    """
+    stack = getattr(encoder, "encoder", nn.Module())
+    layers = getattr(stack, "layer", None)
+    if layer < 1 or not isinstance(layers, nn.ModuleList) or list(stack.children()) != [layers]:
+        states: tuple[Tensor, ...] = encoder(**batch, output_hidden_states=True).hidden_states
+        return states[layer]
+    stack.layer = layers[:layer]
+    try:
+        # not `hidden_states`: transformers collects them by hooks that it sets once, on the layers it finds then
+        hidden: Tensor = encoder(**batch).last_hidden_state
+    finally:
+        stack.layer = layers
+    return hidden
 
 
 def split(output: Output, features: Sequence[Feature]) -> list[Any]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from xstilts.retrieval.vectors import Vectors
 from xstilts.tasks.rows import Row
-from xstilts.tasks.shapes import Shape, Spec
+from xstilts.tasks.shapes import Feature, Shape, Spec, Tuned
 from xstilts.training.batches import evaluation_batches
 from xstilts.training.forward import arithmetic, check_length, collate, device, forward, settle, size_of, split
 
@@ -17,23 +19,47 @@ _TOKENS = 8192
 """Padded pieces per evaluation batch."""
 
 
-@torch.inference_mode()
 def predict(
-    encoder: Any, tokenizer: Any, head: nn.Module, shape: Shape, spec: Spec, rows: Sequence[Row], precision: str
-) -> tuple[list[Any], dict[str, Any]]:
-    """(one answer per row, notes for the manifest)."""
+    encoder: Any, tokenizer: Any, head: nn.Module, shape: Shape, spec: Spec, rows: Sequence[Row], precision: str,
+    scratch: Path | None = None,
+) -> tuple[list[Any], dict[str, Any]]:  # fmt: skip
+    """(one answer per row, notes for the manifest). `scratch` is where outputs go that are too many for memory."""
+    features, outputs, notes = _outputs(encoder, tokenizer, head, shape, spec, rows, precision, scratch)
+    return shape.decode(rows, features, outputs, spec), notes
+
+
+def tune(
+    encoder: Any, tokenizer: Any, head: nn.Module, shape: Shape, spec: Spec, rows: Sequence[Row], precision: str,
+    scratch: Path | None = None,
+) -> Spec:  # fmt: skip
+    """`spec` with what a shape that tunes sets on rows whose gold is known."""
+    features, outputs, _ = _outputs(encoder, tokenizer, head, shape, spec, rows, precision, scratch)
+    return cast(Tuned, shape).tune(rows, features, outputs, spec)
+
+
+@torch.inference_mode()
+def _outputs(
+    encoder: Any, tokenizer: Any, head: nn.Module, shape: Shape, spec: Spec, rows: Sequence[Row], precision: str,
+    scratch: Path | None,
+) -> tuple[list[Feature], Any, dict[str, Any]]:  # fmt: skip
+    """(features, one array per feature, notes for the manifest)."""
     settle()
     where = device()
     encoder.to(where).eval()
     head.to(where).eval()
     features = shape.encode(rows, tokenizer, spec, training=False)
     check_length(features, encoder)
-    outputs: list[Any] = [None] * len(features)
+    outputs: Any = None
     context, name = arithmetic(precision)
     for indices in evaluation_batches([size_of(f) for f in features], _TOKENS):
         part = [features[i] for i in indices]
         with context:
             output = forward(encoder, head, shape, spec, collate(part, tokenizer.pad_token_id, where), part)
+        if outputs is None:
+            # one vector per sequence: a million of them are one array, which may lie in a file
+            fixed = isinstance(output, Tensor) and output.dim() == 2
+            counts = [len(f.sequences) for f in features]
+            outputs = Vectors(counts, output.shape[1], scratch) if fixed else [None] * len(features)
         for i, single in zip(indices, split(output, part), strict=True):
             outputs[i] = single
-    return shape.decode(rows, features, outputs, spec), {"precision": name, "device": str(where)}
+    return features, outputs, {"precision": name, "device": str(where)}

@@ -16,17 +16,23 @@ from xstilts.tasks.rows import Row
 from xstilts.tasks.shapes import Shape, Spec
 from xstilts.training.batches import training_batches
 from xstilts.training.forward import arithmetic, check_length, collate, device, forward, length_of, settle
+from xstilts.training.selection import Best
 
 
 def train(
     encoder: Any, tokenizer: Any, shape: Shape, spec: Spec, rows: Sequence[Row], recipe: dict[str, Any], seed: int,
     precision: str, log: Path, progress: Callable[[int, int], None],
+    dev_score: Callable[[nn.Module], float] | None = None,
 ) -> tuple[nn.Module, dict[str, Any]]:  # fmt: skip
     """Fine-tune `encoder` in place with a fresh head; returns (head, notes for the manifest).
 
     Everything random comes from `seed`: head weights, batches, dropout. On one machine two calls with equal
     arguments give bit-equal weights. Writes one JSON line per optimiser step to `log`. Raises `StepFailed` at a
     loss that is not finite.
+
+    With `dev_score` (the score of the encoder as it stands with the given head) the best weights are kept rather than
+    the last: looked at every `recipe["evaluate_every"]` steps (an epoch where not given) and at the end, until
+    `recipe["patience"]` looks brought nothing better. Looking changes nothing of what is trained.
     """
     torch.manual_seed(seed)
     settle()
@@ -41,7 +47,11 @@ def train(
     optimiser = torch.optim.AdamW(
         _groups(encoder, head, recipe), lr=recipe["learning_rate"], weight_decay=recipe["weight_decay"], fused=True
     )
-    warmup = max(1, round(steps * recipe["warmup"]))
+    warmup = max(1, min(steps, recipe["warmup_steps"] if "warmup_steps" in recipe else round(steps * recipe["warmup"])))
+    best = None
+    if dev_score is not None:
+        every = recipe.get("evaluate_every") or per_epoch
+        best = Best((encoder, head), lambda: dev_score(head), every, recipe.get("patience"))
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: min((step + 1) / warmup, (steps - step) / max(1, steps - warmup + 1))
     )
@@ -67,14 +77,20 @@ def train(
             nn.utils.clip_grad_norm_(parameters, recipe["clip"])
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
-            lines.write(json.dumps({"step": step, "loss": last, "rate": schedule.get_last_lr()[0]}) + "\n")
+            line = {"step": step, "loss": last, "rate": schedule.get_last_lr()[0]}
+            if best is not None and (step % best.every == 0 or step == steps):
+                line["dev_score"] = best.look(step)
+            lines.write(json.dumps(line) + "\n")
             schedule.step()
             done, pieces = done + len(part), pieces + int(batch["attention_mask"].sum())
             progress(done, max(done, round(len(features) * recipe["epochs"])))
+            if best is not None and best.out_of_patience:
+                break
+    chosen = best.restore() if best is not None else {}
     encoder.cpu().eval()
     notes = {
-        "examples": done, "pieces": pieces, "optimiser_steps": steps, "final_loss": last,
-        "precision": arithmetic_name, "device": str(where),
+        "examples": done, "pieces": pieces, "optimiser_steps": step, "final_loss": last,
+        "precision": arithmetic_name, "device": str(where), **chosen,
     }  # fmt: skip
     return head.cpu().eval(), notes
 

@@ -12,9 +12,9 @@ from xstilts.errors import UserError
 
 
 def find(path: Path) -> Path | None:
-    """The file at `path`, or the same with `.gz` added or taken away; None when neither exists."""
+    """The file or folder at `path`, or the same with `.gz` added or taken away; None when neither exists."""
     other = path.with_suffix("") if path.suffix == ".gz" else path.with_name(path.name + ".gz")
-    return next((candidate for candidate in (path, other) if candidate.is_file()), None)
+    return next((candidate for candidate in (path, other) if candidate.exists()), None)
 
 
 def read_bytes(path: Path) -> bytes:

@@ -1,17 +1,21 @@
-"""Special pieces around a body: an encoder's own `<s> A </s>` and `<s> A </s></s> B </s>`, whatever its tokenizer."""
+"""From texts and words to pieces: special pieces around a body, sentences in chunks, the vectors of their words."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from xstilts.tasks.shapes import Pieces
+import torch
+from torch import Tensor
+
+from xstilts.tasks.shapes import Feature, Pieces
 
 
 @dataclass(frozen=True)
 class Frame:
-    """Where an encoder puts special pieces; read off the tokenizer once, since chunks are assembled from ids."""
+    """Where an encoder puts special pieces, `<s> A </s>` and `<s> A </s></s> B </s>`, whatever its tokenizer; read off
+    it once, since chunks are assembled from ids."""
 
     before: tuple[int, ...]
     between: tuple[int, ...]
@@ -63,3 +67,68 @@ def _find(ids: list[int], body: list[int], start: int) -> int:
         if ids[i : i + len(body)] == body:
             return i
     raise ValueError("the tokenizer changes text in pairs: its special pieces cannot be read off")
+
+
+class Chunk(NamedTuple):
+    """A run of a sentence's tokens, as one sequence."""
+
+    start: int
+    """The first token."""
+    stop: int
+    """The token after the last."""
+    pieces: Pieces
+    firsts: list[int]
+    """Where in `pieces` the first piece of each token is."""
+
+
+def chunks(sentences: Sequence[Sequence[str]], tokenizer: Any, max_length: int) -> list[list[Chunk]]:
+    """Each sentence in chunks of at most `max_length` pieces, broken between tokens; every token is in one of them.
+
+    A token that the tokenizer turns into nothing, or that alone does not fit, becomes the unknown piece, so the
+    number of tokens never changes (XTREME's convention).
+    """
+    frame = Frame.of(tokenizer)
+    room = frame.room(max_length)
+    flat = iter(tokenizer([token for tokens in sentences for token in tokens], add_special_tokens=False)["input_ids"])
+    found = []
+    for tokens in sentences:
+        words = [next(flat) for _ in tokens]
+        words = [ids if 0 < len(ids) <= room else [tokenizer.unk_token_id] for ids in words]
+        parts = []
+        for start, stop in _runs([len(ids) for ids in words], room):
+            firsts = [len(frame.before) + sum(map(len, words[start:k])) for k in range(start, stop)]
+            parts.append(Chunk(start, stop, frame.single([i for ids in words[start:stop] for i in ids]), firsts))
+        found.append(parts)
+    return found
+
+
+def _runs(lengths: Sequence[int], room: int) -> list[tuple[int, int]]:
+    """Runs (start, stop) of tokens that fill at most `room` pieces each and cover all tokens."""
+    runs, start, used = [], 0, 0
+    for position, length in enumerate(lengths):
+        if used + length > room:
+            runs.append((start, position))
+            start, used = position, 0
+        used += length
+    return [*runs, (start, len(lengths))]
+
+
+def whole(sentences: Sequence[Sequence[str]], tokenizer: Any, max_length: int) -> list[Feature]:
+    """One feature per sentence, with its chunks as sequences and their `firsts` (a list per chunk) in `extra`."""
+    return [
+        Feature(i, [chunk.pieces for chunk in parts], extra={"firsts": [chunk.firsts for chunk in parts]})
+        for i, parts in enumerate(chunks(sentences, tokenizer, max_length))
+    ]
+
+
+def words_of(feature: Feature) -> int:
+    """How many words a feature of `whole` has."""
+    return sum(map(len, feature.extra["firsts"]))
+
+
+def word_vectors(hidden: Tensor, features: Sequence[Feature]) -> Tensor:
+    """The vectors of the first pieces of all words of a batch of `whole`, in order: [n, length, H] to [words, H]."""
+    firsts = [firsts for feature in features for firsts in feature.extra["firsts"]]
+    sequences = torch.tensor([i for i, part in enumerate(firsts) for _ in part], device=hidden.device)
+    positions = torch.tensor([position for part in firsts for position in part], device=hidden.device)
+    return hidden[sequences, positions]

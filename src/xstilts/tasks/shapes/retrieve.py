@@ -6,12 +6,17 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from xstilts.retrieval.topk import topk
+from xstilts.retrieval.vectors import matrix_of
 from xstilts.tasks.rows import Row
-from xstilts.tasks.shapes import Feature, Spec, pair
+from xstilts.tasks.shapes import Feature, Pieces, Spec, pair
+
+
+_PORTION = 10_000
+"""Texts that are tokenised at a time."""
 
 
 class Retrieve:
@@ -23,8 +28,8 @@ class Retrieve:
 
     def encode(self, rows: Sequence[Row], tokenizer: Any, spec: Spec, training: bool) -> list[Feature]:
         """One feature per row with two sequences: the text and its English translation."""
-        texts = pair(tokenizer, [r["text"] for r in rows], [None] * len(rows), spec.max_length)
-        english = pair(tokenizer, [r["english"] for r in rows], [None] * len(rows), spec.max_length)
+        texts = singles(tokenizer, [r["text"] for r in rows], spec.max_length)
+        english = singles(tokenizer, [r["english"] for r in rows], spec.max_length)
         return [Feature(i, [a, b]) for i, (a, b) in enumerate(zip(texts, english, strict=True))]
 
     def head(self, width: int, spec: Spec) -> nn.Module:
@@ -33,8 +38,7 @@ class Retrieve:
 
     def forward(self, head: nn.Module, hidden: Tensor, mask: Tensor, features: Sequence[Feature]) -> Tensor:
         """Unit vectors [n, H]."""
-        vectors: Tensor = head(hidden, mask)
-        return nn.functional.normalize(vectors.float(), dim=-1)
+        return unit(head(hidden, mask))
 
     def loss(self, output: Tensor, features: Sequence[Feature], spec: Spec) -> Tensor:
         """Cross-entropy of finding each sentence's translation in the batch, both ways."""
@@ -44,10 +48,10 @@ class Retrieve:
         both = nn.functional.cross_entropy(similarity, targets) + nn.functional.cross_entropy(similarity.T, targets)
         return both / 2
 
-    def decode(self, rows: Sequence[Row], features: Sequence[Feature], outputs: list[Any], spec: Spec) -> list[int]:
+    def decode(self, rows: Sequence[Row], features: Sequence[Feature], outputs: Sequence[Any], spec: Spec) -> list[int]:
         """For each English sentence the index of the nearest text (XTREME's direction); ties to the first."""
-        vectors = np.stack(outputs)
-        nearest: list[int] = (vectors[:, 1] @ vectors[:, 0].T).argmax(axis=1).tolist()
+        vectors = matrix_of(outputs)
+        nearest: list[int] = topk(vectors[1::2], vectors[0::2], 1).indices[:, 0].tolist()
         return nearest
 
     def golds(self, rows: Sequence[Row]) -> list[int]:
@@ -63,6 +67,20 @@ class Retrieve:
     def inventory(self, rows: Sequence[Row]) -> tuple[str, ...]:
         """None: it has no labels."""
         return ()
+
+
+def singles(tokenizer: Any, texts: Sequence[str], max_length: int) -> list[Pieces]:
+    """Each text as one sequence of at most `max_length` pieces.
+
+    In portions: what a tokenizer gives beside the ids is many times their size, and corpora have a million sentences.
+    """
+    portions = (texts[i : i + _PORTION] for i in range(0, len(texts), _PORTION))
+    return [pieces for part in portions for pieces in pair(tokenizer, part, [None] * len(part), max_length)]
+
+
+def unit(vectors: Tensor) -> Tensor:
+    """Vectors [n, H] of length 1, in float32: their inner product is the cosine."""
+    return nn.functional.normalize(vectors.float(), dim=-1)
 
 
 class Pool(nn.Module):

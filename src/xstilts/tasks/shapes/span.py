@@ -1,4 +1,4 @@
-"""Span: the answer to a question as a stretch of its context. Long contexts are read in overlapping windows."""
+"""Span: the answer to a question as a stretch of its context, or none. Long contexts are read in windows."""
 
 from __future__ import annotations
 
@@ -64,19 +64,27 @@ class Span:
         return (start + nn.functional.cross_entropy(output[..., 1], targets[:, 1])) / 2
 
     def decode(self, rows: Sequence[Row], features: Sequence[Feature], outputs: list[Any], spec: Spec) -> list[str]:
-        """The best-scoring answer over all windows, in the exact characters of the context."""
+        """The best-scoring answer over all windows, in the exact characters of the context.
+
+        With `spec.null_threshold` a question is left without an answer, `""`, when the score of none, piece 0's start
+        and end logits in the window where they are lowest, exceeds that of the best answer by more than this
+        (`compute_predictions_logits` of the SQuAD 2.0 code in transformers).
+        """
+        none = [np.inf for _ in rows]
         best: list[tuple[float, str]] = [(-np.inf, "") for _ in rows]
         by_row: dict[int, list[Feature]] = {}
         for feature in features:
             by_row.setdefault(feature.row, []).append(feature)
         for feature, output in zip(features, outputs, strict=True):
+            none[feature.row] = min(none[feature.row], float(output[0, 0].sum()))
             found = _best_span(feature, by_row[feature.row], output[0], spec)
             if found is not None and found[0] > best[feature.row][0]:
                 score, first, last = found
                 offsets = feature.extra["offsets"]
                 context = rows[feature.row]["context"]
                 best[feature.row] = (score, context[offsets[first][0] : offsets[last][1]].strip())
-        return [text for _, text in best]
+        most = np.inf if spec.null_threshold is None else spec.null_threshold
+        return ["" if null - score > most else text for (score, text), null in zip(best, none, strict=True)]
 
     def golds(self, rows: Sequence[Row]) -> list[list[str]]:
         """All accepted answers of each question."""

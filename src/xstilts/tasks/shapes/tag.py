@@ -1,4 +1,4 @@
-"""Tag: one label per token. Long sentences are split and re-joined, never cut."""
+"""Tag: one label per token, from a closed set or an open one. Long sentences are split and re-joined, never cut."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from xstilts.models.heads import TokenHead
 from xstilts.tasks.rows import Row
 from xstilts.tasks.shapes import IGNORE, Feature, Spec
-from xstilts.tasks.shapes.pieces import Frame
+from xstilts.tasks.shapes.pieces import chunks
 
 
 class Tag:
@@ -23,24 +23,12 @@ class Tag:
     reads_layer = False
 
     def encode(self, rows: Sequence[Row], tokenizer: Any, spec: Spec, training: bool) -> list[Feature]:
-        """Chunks of at most `max_length` pieces, broken between tokens; every token is in exactly one chunk.
-
-        A token that the tokenizer turns into nothing, or that alone does not fit, becomes the unknown piece, so
-        the number of labels never changes (XTREME's convention).
-        """
-        frame = Frame.of(tokenizer)
-        room = frame.room(spec.max_length)
+        """One feature per chunk of a sentence (see `pieces.chunks`); the target is a label's index per token."""
         index = {label: i for i, label in enumerate(spec.labels)}
-        tokens = [token for row in rows for token in row["tokens"]]
-        flat = iter(tokenizer(tokens, add_special_tokens=False)["input_ids"])
         features: list[Feature] = []
-        for i, row in enumerate(rows):
-            words = [next(flat) for _ in row["tokens"]]
-            words = [ids if 0 < len(ids) <= room else [tokenizer.unk_token_id] for ids in words]
-            for start, stop in _chunks([len(ids) for ids in words], room):
-                firsts = [len(frame.before) + sum(map(len, words[start:k])) for k in range(start, stop)]
-                tags = [index[tag] for tag in row["tags"][start:stop]] if training else None
-                pieces = frame.single([piece for ids in words[start:stop] for piece in ids])
+        for i, parts in enumerate(chunks([row["tokens"] for row in rows], tokenizer, spec.max_length)):
+            for start, stop, pieces, firsts in parts:
+                tags = [index[tag] for tag in rows[i]["tags"][start:stop]] if training else None
                 features.append(Feature(i, [pieces], tags, {"firsts": firsts}))
         return features
 
@@ -84,17 +72,6 @@ class Tag:
     def inventory(self, rows: Sequence[Row]) -> tuple[str, ...]:
         """The tags that occur."""
         return tuple(sorted({tag for row in rows for tag in row["tags"]}))
-
-
-def _chunks(lengths: Sequence[int], room: int) -> list[tuple[int, int]]:
-    """Runs (start, stop) of tokens that fill at most `room` pieces each and cover all tokens."""
-    runs, start, used = [], 0, 0
-    for position, length in enumerate(lengths):
-        if used + length > room:
-            runs.append((start, position))
-            start, used = position, 0
-        used += length
-    return [*runs, (start, len(lengths))]
 
 
 SHAPE = Tag()

@@ -1,0 +1,1 @@
+"""Nearest neighbours and bitext mining over sentence vectors, in memory that does not grow with their pairs."""
