@@ -27,13 +27,13 @@ test: install ## run all tests (those on real data where its folder is found)
 	$(BIN)/python -m pytest
 
 lint: install ## ruff and mypy
-	$(BIN)/ruff check src tests
-	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/mypy
 
 format: install ## let ruff format the code
-	$(BIN)/ruff check --fix src tests
-	$(BIN)/ruff format src tests
+	$(BIN)/ruff check --fix src tests benchmarks
+	$(BIN)/ruff format src tests benchmarks
 
 smoke: install ## the small study on real data (XSTILTS_DATA, XSTILTS_MODELS; default ../shared)
 	$(BIN)/xstilts run studies/natural-smoke.yaml

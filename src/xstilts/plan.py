@@ -184,6 +184,7 @@ class _Planner:
             shape=target.shape,
             data=data,
             tune=tune,
+            tune_rows=settings.dev_rows if tune else None,
             rows=rows,
             options=_options(settings, target.shape, training=False),
             model=self.graph.model.location,

@@ -201,6 +201,16 @@ def test_no_evaluated_row_sets_its_own_threshold(bench: Bench, monkeypatch: pyte
     assert len(evaluated) == 50 and sorted(evaluated + asked) == sorted(row["id"] for row in bench.test)
 
 
+@pytest.mark.parametrize("split", ["t", "d"])
+def test_as_many_rows_set_the_threshold_as_asked_for(bench: Bench, monkeypatch: pytest.MonkeyPatch, split: str) -> None:
+    """`tune_rows` are taken of the tuning rows, none of them evaluated."""
+    asked: list[str] = []
+    tune = inference.tune
+    monkeypatch.setattr(inference, "tune", lambda *a, **k: (asked.extend(row["id"] for row in a[5]), tune(*a, **k))[1])
+    table, _ = bench.run(split, rows=50, tune_rows=30)
+    assert len(set(asked)) == 30 and not set(asked) & {row["id"] for row in table}
+
+
 @pytest.mark.parametrize(("tune", "rows"), [("t", None), ("t", 120), ("t", 500), (None, 50)])
 def test_without_rows_to_tune_on_prediction_is_refused(bench: Bench, tune: str | None, rows: int | None) -> None:
     """Evaluating all rows of the only split with gold is refused, with the setting that leaves some."""

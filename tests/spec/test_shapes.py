@@ -170,7 +170,7 @@ def test_features_that_are_not_universal_are_neither_learned_nor_a_fault(loaded:
 
 
 def test_a_features_head_learns_and_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
-    """Number, made up from the part of speech, is learned from a few dozen sentences, bit for bit the same again."""
+    """Features made up from parts of speech are learned from a few dozen sentences, bit for bit the same again."""
     source, task, shape = get_source("microworld"), get_task("mw_pos"), SHAPES.get("features")
     of = {"NOUN": "Case=Nom|Number=Sing", "VERB": "Tense=Past", "ADJ": "Degree=Pos"}
     rows, held_out = (
@@ -180,7 +180,7 @@ def test_a_features_head_learns_and_the_same_seed_gives_the_same_weights(tmp_pat
     hashes = []
     for _ in range(2):
         encoder, tokenizer = load_encoder(str(ENCODER), "", None)
-        recipe = {**RECIPE, "epochs": 2, "learning_rate": 3e-3}
+        recipe = {**RECIPE, "epochs": 4, "learning_rate": 3e-3}
         spec = Spec.of(recipe, shape.inventory(rows), encoder.config.num_hidden_layers)
         log = tmp_path / "log"
         head, _ = train(encoder, tokenizer, shape, spec, rows, recipe, 1, "float32", log, lambda d, t: None)

@@ -40,6 +40,8 @@ class Predict(Step):
     tune: tuple[tuple[str, str], ...] = ()
     """(language, key of the `Prepare` step whose rows set what the shape tunes: the threshold of bitext mining). Where
     it is the step of `data`, the rows after the evaluated ones do."""
+    tune_rows: int | None = None
+    """Rows per language that do so; None: all."""
     options: dict[str, Any]
     model: Annotated[str, Runtime] = ""
     precision: Annotated[str, Runtime] = "auto"
@@ -101,9 +103,10 @@ class Predict(Step):
     def _tuning_rows(self, store: Store, language: str, evaluated: str) -> list[Row]:
         """Rows of a language that are not evaluated and whose gold is known; `UserError` where there are none."""
         keys = [key for code, key in self.tune if code == language]
-        rows = [row for key in keys if key != evaluated for row in read_rows(store, (key,))]
+        rows = [row for key in keys if key != evaluated for row in read_rows(store, (key,), 0, self.tune_rows)]
         if evaluated in keys and self.rows is not None:
-            rows += read_rows(store, (evaluated,), self.rows, None)
+            stop = None if self.tune_rows is None else self.rows + self.tune_rows
+            rows += read_rows(store, (evaluated,), self.rows, stop)
         if not rows:
             raise UserError(
                 f"{self.task} has no rows in {language} to set its threshold on besides those it is evaluated on",

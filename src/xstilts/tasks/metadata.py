@@ -57,8 +57,8 @@ class Hub(BaseModel):
     """The languages it has there; empty: all of the task's."""
     absent: tuple[str, ...] = ()
     """Splits that single languages lack, as `dev/kk`."""
-    spelling: dict[str, str] = {}
-    """What the hub calls a label -> the task's own name of it, where they differ."""
+    spelling: tuple[tuple[str, str], ...] = ()
+    """(what the hub calls a label, the task's own name of it), where they differ."""
 
     def name_of(self, split: Split) -> str:
         """What the hub calls `split`; empty when the task has no such split there."""
@@ -93,6 +93,8 @@ class Task(BaseModel):
     """Labels are whatever the training rows hold (`tag`, `features`); others found in evaluation cannot be right."""
     parallel: bool = False
     """Rows are translations of one another: the same ids in the same order in every language."""
+    differing: float = 0.0
+    """Share of parallel rows whose labels may differ between languages, as measured on the official files."""
     head: str = ""
     """Tasks that name the same head can be trained on it together (SNLI and SICK on `nli`); default: own name."""
     trains_on: tuple[str, ...] | None = None

@@ -90,6 +90,7 @@ PAWSX = Task(
     metrics=("accuracy",),
     labels=("0", "1"),
     parallel=True,
+    differing=0.03,  # at most 32 of 2,000 dev rows: untranslated sentences are labelled 0
     sources=("files",),
     files=Files(
         reader="pair_tsv",

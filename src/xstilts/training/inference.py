@@ -41,7 +41,7 @@ def tune(
 def _outputs(
     encoder: Any, tokenizer: Any, head: nn.Module, shape: Shape, spec: Spec, rows: Sequence[Row], precision: str,
     scratch: Path | None,
-) -> tuple[list[Feature], Any, dict[str, Any]]:  # fmt: skip
+) -> tuple[list[Feature], Sequence[Any], dict[str, Any]]:  # fmt: skip
     """(features, one array per feature, notes for the manifest)."""
     settle()
     where = device()
@@ -49,13 +49,13 @@ def _outputs(
     head.to(where).eval()
     features = shape.encode(rows, tokenizer, spec, training=False)
     check_length(features, encoder)
-    outputs: Any = None
+    outputs: Vectors | list[Any] = []
     context, name = arithmetic(precision)
     for indices in evaluation_batches([size_of(f) for f in features], _TOKENS):
         part = [features[i] for i in indices]
         with context:
             output = forward(encoder, head, shape, spec, collate(part, tokenizer.pad_token_id, where), part)
-        if outputs is None:
+        if not outputs:
             # one vector per sequence: a million of them are one array, which may lie in a file
             fixed = isinstance(output, Tensor) and output.dim() == 2
             counts = [len(f.sequences) for f in features]

@@ -110,7 +110,7 @@ def gold(table: Table, column: str, task: Task) -> Callable[[Any, int], str]:
     `UserError` for numbers without declared names, hidden gold and unknown labels.
     """
     names = table.names.get(column)
-    spelling = task.hub.spelling if task.hub is not None else {}
+    spelling = dict(task.hub.spelling) if task.hub is not None else {}
 
     def label(value: Any, number: int) -> str:
         if hidden(value):

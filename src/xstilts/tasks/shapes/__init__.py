@@ -111,7 +111,7 @@ class Shape(Protocol):
         """Mean loss of a batch, a scalar."""
         ...
 
-    def decode(self, rows: Sequence[Row], features: Sequence[Feature], outputs: list[Any], spec: Spec) -> list[Any]:
+    def decode(self, rows: Sequence[Row], features: Sequence[Feature], outputs: Sequence[Any], spec: Spec) -> list[Any]:
         """One answer per row, from the outputs (one array per feature, padding removed)."""
         ...
 
@@ -131,7 +131,7 @@ class Shape(Protocol):
 class Tuned(Shape, Protocol):
     """A shape with a number that is set on rows apart from the evaluated ones."""
 
-    def tune(self, rows: Sequence[Row], features: Sequence[Feature], outputs: list[Any], spec: Spec) -> Spec:
+    def tune(self, rows: Sequence[Row], features: Sequence[Feature], outputs: Sequence[Any], spec: Spec) -> Spec:
         """`spec` with the number at which these rows, whose gold is known, score best."""
         ...
 

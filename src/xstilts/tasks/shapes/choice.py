@@ -46,7 +46,7 @@ class Choice:
         logits = nn.utils.rnn.pad_sequence(list(parts), batch_first=True, padding_value=float("-inf"))
         return nn.functional.cross_entropy(logits, torch.tensor([f.target for f in features], device=output.device))
 
-    def decode(self, rows: Sequence[Row], features: Sequence[Feature], outputs: list[Any], spec: Spec) -> list[int]:
+    def decode(self, rows: Sequence[Row], features: Sequence[Feature], outputs: Sequence[Any], spec: Spec) -> list[int]:
         """The index of the most probable choice of each row."""
         return [int(output.argmax()) for output in outputs]
 

@@ -43,7 +43,7 @@ class Classify:
         """Cross-entropy over the labels."""
         return nn.functional.cross_entropy(output, torch.tensor([f.target for f in features], device=output.device))
 
-    def decode(self, rows: Sequence[Row], features: Sequence[Feature], outputs: list[Any], spec: Spec) -> list[str]:
+    def decode(self, rows: Sequence[Row], features: Sequence[Feature], outputs: Sequence[Any], spec: Spec) -> list[str]:
         """The most probable label of each row."""
         return [spec.labels[int(output.argmax())] for output in outputs]
 

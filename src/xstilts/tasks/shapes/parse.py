@@ -75,7 +75,7 @@ class Parse:
         return (arcs + labels) / len(padded)
 
     def decode(
-        self, rows: Sequence[Row], features: Sequence[Feature], outputs: list[Any], spec: Spec
+        self, rows: Sequence[Row], features: Sequence[Feature], outputs: Sequence[Any], spec: Spec
     ) -> list[list[list[Any]]]:
         """[head, relation] of each word: the best tree with one root, and the best relation for each of its arcs."""
         relations = _learned(spec)

@@ -14,7 +14,6 @@ from xstilts.retrieval.vectors import matrix_of
 from xstilts.tasks.rows import Row
 from xstilts.tasks.shapes import Feature, Pieces, Spec, pair
 
-
 _PORTION = 10_000
 """Texts that are tokenised at a time."""
 

@@ -63,7 +63,7 @@ class Span:
         start = nn.functional.cross_entropy(output[..., 0], targets[:, 0])
         return (start + nn.functional.cross_entropy(output[..., 1], targets[:, 1])) / 2
 
-    def decode(self, rows: Sequence[Row], features: Sequence[Feature], outputs: list[Any], spec: Spec) -> list[str]:
+    def decode(self, rows: Sequence[Row], features: Sequence[Feature], outputs: Sequence[Any], spec: Spec) -> list[str]:
         """The best-scoring answer over all windows, in the exact characters of the context.
 
         With `spec.null_threshold` a question is left without an answer, `""`, when the score of none, piece 0's start

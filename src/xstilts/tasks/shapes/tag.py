@@ -49,7 +49,7 @@ class Tag:
         return nn.functional.cross_entropy(output.flatten(0, 1), targets.flatten().to(output.device))
 
     def decode(
-        self, rows: Sequence[Row], features: Sequence[Feature], outputs: list[Any], spec: Spec
+        self, rows: Sequence[Row], features: Sequence[Feature], outputs: Sequence[Any], spec: Spec
     ) -> list[list[str]]:
         """As many labels per row as it has tokens: the chunks' labels joined in order."""
         answers: list[list[str]] = [[] for _ in rows]
