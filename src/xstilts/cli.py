@@ -219,13 +219,19 @@ def tasks(
     from xstilts.screens import print_task, print_tasks
     from xstilts.tasks import TASKS, get_task
     from xstilts.tasks.examples import encode, example
+    from xstilts.tasks.intermediate import MIXTURES
 
     if name is None:
         if as_json:
             _print_json([task.model_dump() for task in TASKS.values()])
         else:
-            print_tasks(list(TASKS.values()))
+            print_tasks(list(TASKS.values()), MIXTURES)
         return
+    if name in MIXTURES:
+        members = ", ".join(MIXTURES[name])
+        raise UserError(
+            f"{name} is the mixture of {members}", remedy=f"name one of them: xstilts tasks {MIXTURES[name][0]}"
+        )
     task = get_task(name)
     row, where = example(task, data)
     encoded = encode(task, row, model)

@@ -11,7 +11,16 @@ from xstilts.store import Store
 
 _RATE = 5e10
 """Floating-point operations per second assumed of a machine nothing is known of (two CPU cores)."""
-_PIECES = {"classify": 50, "tag": 30, "span": 250, "choice": 300, "retrieve": 40}
+_PIECES = {
+    "classify": 50,
+    "tag": 30,
+    "features": 30,
+    "parse": 30,
+    "span": 250,
+    "choice": 300,
+    "retrieve": 40,
+    "mine": 40,
+}
 """Typical pieces per row of a shape, for a first guess."""
 _ROWS = 10_000
 """Rows assumed of a split whose size is not known before it is read."""

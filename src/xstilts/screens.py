@@ -103,16 +103,16 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
-def print_tasks(tasks: list[Task]) -> None:
-    """One line per task."""
-    table = Table("task", "shape", "category", "level", "languages", "metric", "trains on", "licence")
+def print_tasks(tasks: list[Task], mixtures: dict[str, tuple[str, ...]]) -> None:
+    """One line per task, then the mixtures that have a name."""
+    table = Table("task", "shape", "category", "level", "languages", "metric", box=None, padding=(0, 1, 0, 0))
     for task in tasks:
-        trained = "itself" if task.trains_on is None else ", ".join(task.trains_on) or "nothing"
-        table.add_row(
-            task.name, task.shape, task.category, task.level, str(len(task.languages)), task.metrics[0], trained,
-            task.licence,
-        )  # fmt: skip
-    Console().print(table)
+        languages = str(len(task.languages)) + (f" + {len(task.more_languages)}" if task.more_languages else "")
+        table.add_row(task.name, task.shape, task.category, task.level, languages, task.metrics[0])
+    console = Console()
+    console.print(table)
+    for name, members in mixtures.items():
+        console.print(f"{name}, as an intermediate: {' + '.join(members)} on one head", highlight=False)
 
 
 def print_task(task: Task, row: Row, where: str, encoded: list[str], model: str) -> None:

@@ -92,3 +92,11 @@ def test_environment_variables_have_defaults(tmp_path: Path, monkeypatch: pytest
     assert load(tmp_path, text).model == "microworld"
     monkeypatch.setenv("SOME_MODEL", "xlm-roberta-base")
     assert load(tmp_path, text).model == "xlm-roberta-base"
+
+
+def test_anli_plus_is_three_tasks_on_one_head() -> None:
+    """The mixture has a name of its own, alone or under another; its tasks share their head."""
+    fields = {"name": "s", "model": "microworld", "data": ".", "targets": ["xnli"]}
+    for intermediates, name in ((["anli_plus"], "anli_plus"), ([{"nli": "anli_plus"}], "nli")):
+        (arm,) = Study.model_validate({**fields, "intermediates": intermediates}).intermediates
+        assert (arm.name, arm.tasks, arm.category) == (name, ("anli", "mnli", "snli"), "NLI")

@@ -103,6 +103,7 @@ def render(findings: list[Finding]) -> RenderableType:
         rows = sum(finding["rows"] for finding in group)
         numbers = (status["ok"] + status["problem"], status["missing"], status["problem"], rows)
         table.add_row(task, split, *(f"{number:,}" if number else "" for number in numbers), missing)
+    table.columns[0].no_wrap = True
     for column in table.columns[2:6]:
         column.justify = "right"
     problems = [finding["problem"] for finding in findings if finding["problem"]]

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import get_args
 
 from xstilts.tasks import TASKS
+from xstilts.tasks.intermediate import MIXTURES
 from xstilts.tasks.metadata import Split, Task
 
 _HEAD = """\
@@ -23,7 +24,8 @@ def page(tasks: Iterable[Task]) -> str:
     tasks = list(tasks)
     rows = "\n".join(_row(task) for task in tasks)
     table = f"| task | what | shape | level | category | languages | metrics |\n|---|---|---|---|---|---|---|\n{rows}"
-    return "\n\n".join([_HEAD.rstrip(), table, *map(_section, tasks)]) + "\n"
+    mixtures = (f"`{name}`, as an intermediate: {' + '.join(names)} on one head." for name, names in MIXTURES.items())
+    return "\n\n".join([_HEAD.rstrip(), table, *mixtures, *map(_section, tasks)]) + "\n"
 
 
 def _row(task: Task) -> str:
