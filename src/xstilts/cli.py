@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -32,7 +32,7 @@ OutOption = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Where the report goes. [default: reports/STUDY-NAME]")
 ]
 SelectOption = Annotated[
-    str | None,
+    Literal["last", "best", "oracle"] | None,
     typer.Option(
         "--select", metavar="HOW", help="Checkpoints: last, best (English dev) or oracle (target-language dev)."
     ),
