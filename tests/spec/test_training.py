@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -125,3 +126,15 @@ def test_retrieval_runs_only_the_layers_it_reads_and_reads_the_same() -> None:
         whole = encoder(**batch, output_hidden_states=True).hidden_states[depth // 2]
     assert torch.equal(found, shape.forward(shape.head(1, spec), whole, batch["attention_mask"], features))
     assert len(encoder.encoder.layer) == depth and len(hooks) == depth
+
+
+def test_warm_up_in_steps_goes_before_the_share(tmp_path: Path) -> None:
+    """With warmup_steps 2 the rate is half its peak at the first step and the whole at the second, whatever the share;
+    more warm-up than steps never reaches the peak twice."""
+    rates = {}
+    for steps in (2, 100):
+        log = tmp_path / f"{steps}.jsonl"
+        run("mw_nli", 1, log, warmup=0.9, warmup_steps=steps)
+        rates[steps] = [json.loads(line)["rate"] / RECIPE["learning_rate"] for line in log.read_text().splitlines()]
+    assert rates[2][:2] == [0.5, 1.0] and rates[2][2] < 1
+    assert rates[100] == pytest.approx([1 / 3, 2 / 3, 1.0])

@@ -71,13 +71,18 @@ class Train(Step):
             self.model, self.encoder, checkpoint_folder(work.store, self.base, self.pretrained)
         )
         spec = Spec.of(self.recipe, labels, encoder.config.num_hidden_layers)
-        dev = [(code, read_rows(work.store, (key,), 0, self.recipe.get("select_rows"))) for code, key in self.dev]
+        dev = []
+        for code, key in self.dev:
+            part = read_rows(work.store, (key,), 0, self.recipe.get("select_rows"))
+            dev.append((code, part, shape.encode(part, tokenizer, spec, training=False)))
 
         def dev_score(head: Any) -> float:
             """Mean over languages of the score on their dev rows."""
             contribution, scores = get_metric(self.metric).contribution, []
-            for code, part in dev:
-                answers, _ = predict(encoder, tokenizer, head, shape, spec, part, self.precision)
+            for code, part, encoded in dev:
+                answers, _ = predict(
+                    encoder, tokenizer, head, shape, spec, part, self.precision, work.out.parent, encoded
+                )
                 pairs = zip(shape.golds(part), answers, strict=True)
                 scores.append(score(contribution(gold, answer, code) for gold, answer in pairs))
             return sum(scores) / len(scores)

@@ -21,10 +21,13 @@ _TOKENS = 8192
 
 def predict(
     encoder: Any, tokenizer: Any, head: nn.Module, shape: Shape, spec: Spec, rows: Sequence[Row], precision: str,
-    scratch: Path | None = None,
+    scratch: Path | None = None, features: list[Feature] | None = None,
 ) -> tuple[list[Any], dict[str, Any]]:  # fmt: skip
-    """(one answer per row, notes for the manifest). `scratch` is where outputs go that are too many for memory."""
-    features, outputs, notes = _outputs(encoder, tokenizer, head, shape, spec, rows, precision, scratch)
+    """(one answer per row, notes for the manifest). `scratch` is where outputs go that are too many for memory;
+    `features` are those of the rows where they are at hand, since tokenising takes its time."""
+    if features is None:
+        features = shape.encode(rows, tokenizer, spec, training=False)
+    outputs, notes = _outputs(encoder, tokenizer, head, shape, spec, features, precision, scratch)
     return shape.decode(rows, features, outputs, spec), notes
 
 
@@ -33,21 +36,21 @@ def tune(
     scratch: Path | None = None,
 ) -> Spec:  # fmt: skip
     """`spec` with what a shape that tunes sets on rows whose gold is known."""
-    features, outputs, _ = _outputs(encoder, tokenizer, head, shape, spec, rows, precision, scratch)
+    features = shape.encode(rows, tokenizer, spec, training=False)
+    outputs, _ = _outputs(encoder, tokenizer, head, shape, spec, features, precision, scratch)
     return cast(Tuned, shape).tune(rows, features, outputs, spec)
 
 
 @torch.inference_mode()
 def _outputs(
-    encoder: Any, tokenizer: Any, head: nn.Module, shape: Shape, spec: Spec, rows: Sequence[Row], precision: str,
+    encoder: Any, tokenizer: Any, head: nn.Module, shape: Shape, spec: Spec, features: list[Feature], precision: str,
     scratch: Path | None,
-) -> tuple[list[Feature], Sequence[Any], dict[str, Any]]:  # fmt: skip
-    """(features, one array per feature, notes for the manifest)."""
+) -> tuple[Sequence[Any], dict[str, Any]]:  # fmt: skip
+    """(one array per feature, notes for the manifest)."""
     settle()
     where = device()
     encoder.to(where).eval()
     head.to(where).eval()
-    features = shape.encode(rows, tokenizer, spec, training=False)
     check_length(features, encoder)
     outputs: Vectors | list[Any] = []
     context, name = arithmetic(precision)
@@ -62,4 +65,4 @@ def _outputs(
             outputs = Vectors(counts, output.shape[1], scratch) if fixed else [None] * len(features)
         for i, single in zip(indices, split(output, part), strict=True):
             outputs[i] = single
-    return features, outputs, {"precision": name, "device": str(where)}
+    return outputs, {"precision": name, "device": str(where)}
