@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypedDict
 
 from xstilts.errors import UserError
 from xstilts.models.identity import Model, find_model
@@ -56,6 +57,14 @@ class Cell:
     seed: int
     score: str
     perturbation: str = "clean"
+
+
+class Selection(TypedDict):
+    """What chooses the checkpoint of a training, as `Train` has it."""
+
+    dev: tuple[tuple[str, str], ...]
+    """(language, key of its `Prepare` step)."""
+    metric: str
 
 
 @dataclass
@@ -164,8 +173,8 @@ class _Planner:
         checkpoint = base
         if names:
             keys = [key for name in names for key in self.prepare(get_task(name), "train", SOURCE_LANGUAGE)]
-            dev = self.selection((target, *map(get_task, names)), settings, languages)
-            step = self.train(target, tuple(keys), settings, seed, base, stop=settings.train_rows, dev=dev)
+            chosen_by = self.selection(target.name, (*map(get_task, names), target), settings, languages)
+            step = self.train(target, tuple(keys), settings, seed, base, stop=settings.train_rows, **chosen_by)
             checkpoint = self.graph.add(
                 step, f"{target.name} after {arm.name}, seed {seed}", _rows(settings.train_rows, settings.epochs)
             )
@@ -224,8 +233,11 @@ class _Planner:
             if not (first.shape == "retrieve" and language == SOURCE_LANGUAGE)
             for key in self.prepare(task, "train", language)
         ]
-        dev = tuple(pair for name in dict.fromkeys(arm.tasks) for pair in self.selection((get_task(name),), settings))
-        step = self.train(first, tuple(keys), settings, seed, None, start, stop, arm.control == "shuffled", dev)
+        chosen_by = [self.selection(name, (get_task(name),), settings) for name in dict.fromkeys(arm.tasks)]
+        step = self.train(
+            first, tuple(keys), settings, seed, None, start, stop, shuffled=arm.control == "shuffled",
+            dev=tuple(pair for one in chosen_by for pair in one["dev"]), metric=chosen_by[0]["metric"],
+        )  # fmt: skip
         return self.graph.add(
             step, f"{label}, seed {seed}", _rows(None if stop is None else stop - start, settings.epochs)
         )
@@ -233,6 +245,7 @@ class _Planner:
     def train(
         self, task: Task, data: tuple[str, ...], settings: Settings, seed: int, base: str | None,
         start: int = 0, stop: int | None = None, shuffled: bool = False, dev: tuple[tuple[str, str], ...] = (),
+        metric: str = "",
     ) -> Train:  # fmt: skip
         return Train(
             encoder=self.graph.model.identity,
@@ -246,37 +259,37 @@ class _Planner:
             shuffle_labels=shuffled,
             recipe=_options(settings, task.shape, training=True),
             dev=dev,
-            metric=task.metrics[0] if dev else "",
+            metric=metric,
             seed=seed,
             model=self.graph.model.location,
             precision=self.study.precision,
         )
 
     def selection(
-        self, candidates: tuple[Task, ...], settings: Settings, evaluated: tuple[str, ...] = ()
-    ) -> tuple[tuple[str, str], ...]:
-        """(language, key) of the dev rows that choose the checkpoint; none where the last one is taken.
+        self, trained: str, candidates: tuple[Task, ...], settings: Settings, evaluated: tuple[str, ...] = ()
+    ) -> Selection:
+        """The dev rows that choose the checkpoints of `trained`; none where the last one is taken.
 
-        The dev rows are those of the first candidate that has some: a target's own, else those of what it trains on
-        (XNLI's for XNLI, SQuAD's for XQuAD). English alone, but for `select: oracle`, which takes those of the
-        evaluated languages.
+        They are those of the first candidate that has some: of what a target trains on, so that XQuAD and MLQA share
+        a training on SQuAD, else its own (XNLI's, where MNLI has no dev rows, as in XTREME's folder). English alone,
+        but for `select: oracle`, which takes those of the evaluated languages.
         """
         if settings.select == "last":
-            return ()
+            return {"dev": (), "metric": ""}
         oracle = self.study.select == "oracle" and bool(evaluated)
         wanted = evaluated if oracle else (SOURCE_LANGUAGE,)
-        for task in candidates:
-            found = [code for code in wanted if self._has(task, "dev", code)]
-            if found:
-                note = f"Checkpoints of {candidates[0].name} are those that score best on {task.name}.dev ("
-                note += f"oracle, not zero-shot: {', '.join(found)})." if oracle else f"{SOURCE_LANGUAGE})."
-                self._note(note)
-                return tuple((code, key) for code in found for key in self.prepare(task, "dev", code))
-        name = candidates[0].name
-        raise UserError(
-            f"{name} has no dev rows in {', '.join(wanted)} to choose a checkpoint by", file=self.study.file,
-            remedy=f"name a stand-in for {name}.dev, or set settings.{name}.select: last",
-        )  # fmt: skip
+        found = {task: [code for code in wanted if self._has(task, "dev", code)] for task in candidates}
+        # the oracle sees as many of the evaluated languages as it can: a target's own dev rows, mostly
+        task = max(candidates, key=lambda task: len(found[task]))
+        if not found[task]:
+            raise UserError(
+                f"{trained} has no dev rows in {', '.join(wanted)} to choose a checkpoint by", file=self.study.file,
+                remedy=f"name a stand-in for {trained}.dev, or set settings.{trained}.select: last",
+            )  # fmt: skip
+        how = f"oracle, not zero-shot: {', '.join(found[task])}" if oracle else SOURCE_LANGUAGE
+        self._note(f"Checkpoints of {trained} are those that score best on {task.name}.dev ({how}).")
+        dev = tuple((code, key) for code in found[task] for key in self.prepare(task, "dev", code))
+        return {"dev": dev, "metric": task.metrics[0]}
 
     # -- data -----------------------------------------------------------------------------------------------
 

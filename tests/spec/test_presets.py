@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 from pydantic import ValidationError
-from tests.conftest import mini
+from tests.conftest import REPOSITORY, mini
 
 from xstilts.plan import plan
 from xstilts.settings import BUILTIN, PRESETS, Settings, _presets, resolve
 from xstilts.steps.train import Train
+from xstilts.study import Study
 from xstilts.tasks import TASKS
+from xstilts.tasks.metadata import Task
 
 
 def chain(preset: str, *names: str, large: bool = False) -> Settings:
@@ -72,3 +74,28 @@ def test_an_unknown_preset_is_answered_with_the_nearest() -> None:
     """`xtrem` asks whether `xtreme` was meant."""
     with pytest.raises(ValidationError, match="did you mean 'xtreme'"):
         mini(preset="xtrem")
+
+
+class Everything:
+    """A source that has every split of every task."""
+
+    def has(self, task: Task, split: str, language: str) -> bool:
+        return task.files is not None and bool(task.files.patterns(split))  # type: ignore[arg-type]
+
+    def identity(self, task: Task, split: str, language: str) -> str:
+        assert self.has(task, split, language), (task.name, split, language)
+        return f"{task.name}/{split}/{language}"
+
+
+def test_the_papers_whole_table_plans_and_shares_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nine intermediates and the shuffled one are trained once per seed for all targets; XQuAD and MLQA share a
+    fine-tuning; retrieval trains nothing; so each arm's seven trained targets become six trainings, and one of them,
+    on SQuAD alone, is at the same time the intermediate of that name."""
+    monkeypatch.setattr("xstilts.plan.get_source", lambda name, data: Everything())
+    graph = plan(Study.load(REPOSITORY / "studies" / "paper.yaml"))
+    assert len(graph.cells) == 9 * 11 * 3
+    trainings = [step for step in graph.steps.values() if isinstance(step, Train)]
+    assert len(trainings) == (10 + 6 * 11 - 1) * 3
+    assert all(code == "en" for step in trainings for code, _ in step.dev)
+    assert {step.recipe["learning_rate"] for step in trainings} == {1e-5}
+    assert graph.unshared["Train"] == (7 * 11 + 10 * 9) * 3
