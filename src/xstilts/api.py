@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from xstilts.errors import UserError
 from xstilts.executors import get_executor
-from xstilts.plan import Arm, Plan, plan
+from xstilts.graph import Arm, Plan
+from xstilts.plan import plan
 from xstilts.schedule import Outcome as Scheduled
 from xstilts.schedule import Watcher, schedule
 from xstilts.steps.predict import Predict

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
-from xstilts.plan import Plan
+from xstilts.graph import Plan
 from xstilts.step import Step
 from xstilts.store import Store
 

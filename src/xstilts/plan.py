@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict
 
 from xstilts.errors import UserError
-from xstilts.models.identity import Model, find_model
+from xstilts.graph import Arm, Cell, Plan
+from xstilts.models.identity import find_model
 from xstilts.settings import Settings, resolve
 from xstilts.sources import Source, get_source
-from xstilts.step import Step
 from xstilts.steps.predict import Predict
 from xstilts.steps.prepare import Prepare
 from xstilts.steps.pretrain import Pretrain
@@ -38,60 +38,12 @@ _TUNED = ("mine",)
 """Shapes with a number that is set on dev rows before the evaluation: `Shape.tunes`, which only torch could tell."""
 
 
-@dataclass(frozen=True)
-class Arm:
-    """An intermediate as the study names it, for one target (the oracle differs by target)."""
-
-    name: str
-    category: str
-    control: str = ""
-    tasks: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One result the study asks for: where it stands in the grid and which `Score` step holds it."""
-
-    arm: Arm
-    target: str
-    seed: int
-    score: str
-    perturbation: str = "clean"
-
-
 class Selection(TypedDict):
     """What chooses the checkpoint of a training, as `Train` has it."""
 
     dev: tuple[tuple[str, str], ...]
     """(language, key of its `Prepare` step)."""
     metric: str
-
-
-@dataclass
-class Plan:
-    """Steps in an order in which they can run (inputs first), what they are called, and the study's cells."""
-
-    study: Study
-    model: Model
-    steps: dict[str, Step] = field(default_factory=dict)
-    labels: dict[str, str] = field(default_factory=dict)
-    """A name for people; a property of the study, not of the step."""
-    examples: dict[str, int] = field(default_factory=dict)
-    """Rows that pass through a step, where they are known beforehand; for estimates."""
-    cells: list[Cell] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    """What a reader must know: stand-ins, languages left out."""
-    unshared: dict[str, int] = field(default_factory=dict)
-    """Steps of each kind if every cell were run on its own."""
-
-    def add(self, step: Step, label: str, examples: int = 0) -> str:
-        """Put a step in the graph, once; returns its key."""
-        self.unshared[step.kind] = self.unshared.get(step.kind, 0) + 1
-        if step.key not in self.steps:
-            self.steps[step.key] = step
-            self.labels[step.key] = label
-            self.examples[step.key] = examples
-        return step.key
 
 
 def plan(study: Study) -> Plan:

@@ -9,7 +9,7 @@ from graphlib import TopologicalSorter
 
 from xstilts.errors import StepFailed, UserError
 from xstilts.executors import Executor
-from xstilts.plan import Plan
+from xstilts.graph import Plan
 from xstilts.step import Step
 from xstilts.store import Store
 

@@ -21,8 +21,8 @@ from rich.progress import (
 from rich.table import Table
 
 from xstilts.estimate import estimate
+from xstilts.graph import Plan
 from xstilts.metrics import get_metric
-from xstilts.plan import Plan
 from xstilts.schedule import Watcher
 from xstilts.step import Step
 from xstilts.store import Store

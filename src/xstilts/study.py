@@ -17,7 +17,7 @@ from xstilts.yaml_input import first_problem, read_yaml
 
 if TYPE_CHECKING:
     from xstilts.api import Outcome
-    from xstilts.plan import Plan
+    from xstilts.graph import Plan
     from xstilts.report.frames import Results
 
 

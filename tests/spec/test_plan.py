@@ -10,7 +10,8 @@ import pytest
 from tests.conftest import mini
 
 from xstilts.errors import UserError
-from xstilts.plan import Plan, plan
+from xstilts.graph import Plan
+from xstilts.plan import plan
 from xstilts.steps.predict import Predict
 from xstilts.steps.prepare import Prepare
 from xstilts.steps.score import Score

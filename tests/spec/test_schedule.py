@@ -10,8 +10,8 @@ from tests.conftest import mini
 
 from xstilts.errors import UserError
 from xstilts.executors import get_executor
+from xstilts.graph import Arm, Cell, Plan
 from xstilts.models.identity import Model
-from xstilts.plan import Arm, Cell, Plan
 from xstilts.schedule import InputErrors, Watcher, schedule
 from xstilts.step import Step, Work
 from xstilts.store import Store

@@ -13,7 +13,8 @@ from torch import nn
 
 from xstilts.api import describe, find_store, run_study
 from xstilts.errors import UserError
-from xstilts.plan import Plan, plan
+from xstilts.graph import Plan
+from xstilts.plan import plan
 from xstilts.steps.train import Train
 from xstilts.training.selection import Best
 

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import pyarrow.parquet as pq
 
 from xstilts.errors import UserError, did_you_mean
-from xstilts.plan import Cell, Plan, plan
+from xstilts.graph import Cell, Plan
+from xstilts.plan import plan
 from xstilts.schedule import InputErrors
 from xstilts.steps.predict import Predict
 from xstilts.steps.prepare import Prepare, read_rows
