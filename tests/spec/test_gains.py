@@ -9,7 +9,7 @@ from report_fixture import MICRO, NATURAL, PLANTED, Target, contributions
 
 from xstilts.analysis.bootstrap import Spread, common, interval, resampled_scores, spread
 from xstilts.analysis.gains import gains, scores
-from xstilts.analysis.summary import by_category, by_intermediate, controls
+from xstilts.analysis.summary import RETRIEVAL_SHAPES, by_category, by_intermediate, controls, headline
 
 SMALL = (
     Target("t", "T", "semantic", "classify", ("accuracy",), ("en", "de", "fr"), 0.7),
@@ -197,3 +197,12 @@ def test_controls_say_what_they_mean_for_the_study() -> None:
     assert "no gain elsewhere says little" in overall["verdict"]["oracle"]
     none = controls(gains(contributions({}, NATURAL[2:3], examples=20), draws=10))
     assert none["ok"].tolist() == [None, None] and none["verdict"].str.contains("no result").all()
+
+
+@pytest.mark.parametrize("shape", RETRIEVAL_SHAPES)
+def test_retrieval_of_either_shape_is_left_out_of_averages(shape: str) -> None:
+    """Neither nearest neighbours nor mining carries an average over targets."""
+    frame = pd.DataFrame({
+        "language": "zero-shot", "primary": True, "perturbation": "clean", "level": "semantic", "shape": ["classify", shape],
+    })  # fmt: skip
+    assert list(headline(frame)["group"]) == ["semantic", "retrieval"]

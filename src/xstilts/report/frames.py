@@ -11,7 +11,7 @@ import pandas as pd
 from xstilts.analysis.gains import BASELINE
 from xstilts.analysis.gains import gains as gains_of
 from xstilts.analysis.gains import scores as scores_of
-from xstilts.analysis.summary import RETRIEVAL
+from xstilts.analysis.summary import RETRIEVAL, RETRIEVAL_SHAPES
 from xstilts.report.text import clean
 
 CONTRIBUTIONS = (
@@ -94,7 +94,7 @@ class Frames:
         known = _known(self.contributions, "target", ["level", "shape"])
         entries = []
         for name, about in _entries(self.results.study.get("targets"), known).items():
-            group = RETRIEVAL if about.get("shape") == "retrieve" else clean(about.get("level") or "")
+            group = RETRIEVAL if about.get("shape") in RETRIEVAL_SHAPES else clean(about.get("level") or "")
             entries.append(Entry(name, clean(about.get("title") or name, 60), group))
         order = {"syntactic": 0, "semantic": 1, RETRIEVAL: 3}
         return sorted(entries, key=lambda e: order.get(e.group, 2))

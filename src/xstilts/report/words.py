@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from xstilts.analysis.summary import RETRIEVAL, by_intermediate, headline
+from xstilts.analysis.summary import RETRIEVAL, RETRIEVAL_SHAPES, by_intermediate, headline
 from xstilts.report.frames import keyed
 from xstilts.report.text import excludes_zero, listed, signed, span
 
@@ -109,6 +109,6 @@ def reading(gains: pd.DataFrame) -> str:
             f" Of {n} comparisons {away} exclude{'s' if away == 1 else ''} zero; with no effect "
             f"at all, about {max(n * 0.05, 0.1):.1f} would. The highest of several gains is often too high."
         )
-    if (rows["shape"] == "retrieve").any():
+    if rows["shape"].isin(RETRIEVAL_SHAPES).any():
         text += f" {RETRIEVAL.capitalize()} is left out of averages over targets and shown apart."
     return text
