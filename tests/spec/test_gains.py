@@ -202,7 +202,6 @@ def test_controls_say_what_they_mean_for_the_study() -> None:
 @pytest.mark.parametrize("shape", RETRIEVAL_SHAPES)
 def test_retrieval_of_either_shape_is_left_out_of_averages(shape: str) -> None:
     """Neither nearest neighbours nor mining carries an average over targets."""
-    frame = pd.DataFrame({
-        "language": "zero-shot", "primary": True, "perturbation": "clean", "level": "semantic", "shape": ["classify", shape],
-    })  # fmt: skip
+    fields = {"language": "zero-shot", "primary": True, "perturbation": "clean", "level": "semantic"}
+    frame = pd.DataFrame({**fields, "shape": ["classify", shape]})
     assert list(headline(frame)["group"]) == ["semantic", "retrieval"]
