@@ -123,6 +123,10 @@ class _Planner:
         base = None if arm.name == "none" else self.intermediate(arm, target, settings, seed)
         names = training_tasks(target)
         checkpoint = base
+        if not arm.control and set(names) & set(arm.tasks):
+            self._note(
+                f"{arm.name} learns what {target.name} is fine-tuned on: a gain there is no transfer between tasks."
+            )
         if names:
             keys = [key for name in names for key in self.prepare(get_task(name), "train", SOURCE_LANGUAGE)]
             chosen_by = self.selection(target.name, (*map(get_task, names), target), settings, languages)

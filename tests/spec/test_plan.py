@@ -66,6 +66,13 @@ def test_an_oracle_without_rows_is_refused() -> None:
         plan(mini(controls={"oracle": True}, settings={}))
 
 
+def test_an_intermediate_that_is_the_targets_own_task_is_said() -> None:
+    """More of the same training is no transfer between tasks, and a reader of the report is told."""
+    note = "mw_pos learns what mw_pos is fine-tuned on: a gain there is no transfer between tasks."
+    assert note in plan(mini(intermediates=["mw_pos"], targets=["mw_pos", "mw_entailment"])).notes
+    assert not any("no transfer" in note for note in plan(mini(controls={"oracle": True})).notes)
+
+
 def test_seed_and_settings_change_what_they_should() -> None:
     """A seed changes every training and no data step; a test_rows change keeps all trainings."""
     one, two = plan(mini(seeds=[1])), plan(mini(seeds=[2]))
