@@ -132,7 +132,8 @@ class _Copa(Line):
     idx: int
 
 
-_ASKED = {"cause": "What was the CAUSE of this?", "effect": "What happened as a RESULT?"}
+COPA_ASKS = {"cause": "What was the CAUSE of this?", "effect": "What happened as a RESULT?"}
+"""COPA's questions as its first release words them (Roemmele et al. 2011)."""
 
 
 def copa_jsonl(path: Path, task: Task, language: str) -> list[Row]:
@@ -146,7 +147,7 @@ def copa_jsonl(path: Path, task: Task, language: str) -> list[Row]:
 
     def item(line: _Copa, number: int) -> _Item:
         choices = (line.choice1, line.choice2)
-        return _Item(str(line.idx), f"{line.premise} {_ASKED[line.question]}", choices, line.label)
+        return _Item(str(line.idx), f"{line.premise} {COPA_ASKS[line.question]}", choices, line.label)
 
     return _rows(path, _Copa, item)
 

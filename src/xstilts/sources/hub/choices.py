@@ -6,13 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from xstilts.errors import UserError
+from xstilts.sources.files.choices_json import COPA_ASKS
 from xstilts.sources.files.refusals import known_label, unique
 from xstilts.sources.hub.table import Table, hidden, refuse_hidden, text
 from xstilts.tasks.metadata import Task
 from xstilts.tasks.rows import Row
-
-_ASKED = {"cause": "What was the CAUSE of this?", "effect": "What happened as a RESULT?"}
-"""COPA's questions as its first release words them (Roemmele et al. 2011)."""
 
 
 def choices(
@@ -77,8 +75,8 @@ def copa(table: Table, task: Task, language: str) -> list[Row]:
     seen: dict[str, int] = {}
     rows: list[Row] = []
     for number, (premise, question, *texts, label, idx) in table.rows("premise", "question", *options, "label", "idx"):
-        known_label(str(question), _ASKED, table.where, number)
-        asked = f"{text(premise, 'premise', table, number)} {_ASKED[question]}"
+        known_label(str(question), COPA_ASKS, table.where, number)
+        asked = f"{text(premise, 'premise', table, number)} {COPA_ASKS[question]}"
         index = _index(label, "label", options, 0, len(texts), table, number)
         rows.append(_row(unique(str(idx), seen, table.where, number), asked, texts, index, table, number))
     return rows

@@ -16,6 +16,7 @@ from xstilts.models.heads import TokenHead
 from xstilts.tasks.rows import Row
 from xstilts.tasks.shapes import Feature, Spec
 from xstilts.tasks.shapes.pieces import whole, word_vectors, words_of
+from xstilts.tasks.shapes.tag import permuted_tags
 
 NONE = "_"
 """What CoNLL-U writes for a token without features."""
@@ -97,10 +98,7 @@ class Features:
 
     def shuffle_labels(self, rows: Sequence[Row], rng: random.Random) -> list[Row]:
         """The tokens' features permuted over all tokens of all rows."""
-        tags = [tag for row in rows for tag in row["tags"]]
-        rng.shuffle(tags)
-        drawn = iter(tags)
-        return [{**row, "tags": [next(drawn) for _ in row["tags"]]} for row in rows]
+        return permuted_tags(rows, rng)
 
     def inventory(self, rows: Sequence[Row]) -> tuple[str, ...]:
         """The universal `name=value` pairs that occur."""

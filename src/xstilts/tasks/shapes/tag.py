@@ -64,14 +64,19 @@ class Tag:
 
     def shuffle_labels(self, rows: Sequence[Row], rng: random.Random) -> list[Row]:
         """Tags permuted over all tokens of all rows."""
-        tags = [tag for row in rows for tag in row["tags"]]
-        rng.shuffle(tags)
-        drawn = iter(tags)
-        return [{**row, "tags": [next(drawn) for _ in row["tags"]]} for row in rows]
+        return permuted_tags(rows, rng)
 
     def inventory(self, rows: Sequence[Row]) -> tuple[str, ...]:
         """The tags that occur."""
         return tuple(sorted({tag for row in rows for tag in row["tags"]}))
+
+
+def permuted_tags(rows: Sequence[Row], rng: random.Random) -> list[Row]:
+    """The same tokens with all tags of all rows in a random order."""
+    tags = [tag for row in rows for tag in row["tags"]]
+    rng.shuffle(tags)
+    drawn = iter(tags)
+    return [{**row, "tags": [next(drawn) for _ in row["tags"]]} for row in rows]
 
 
 SHAPE = Tag()
