@@ -236,7 +236,7 @@ def tasks(
     row, where = example(task, data)
     encoded = encode(task, row, model)
     if as_json:
-        _print_json({**task.model_dump(), "example": {"row": row, "from": where, "encoded": encoded}})
+        _print_json([{**task.model_dump(), "example": {"row": row, "from": where, "encoded": encoded}}])
     else:
         print_task(task, row, where, encoded, model)
 

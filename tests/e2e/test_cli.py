@@ -134,7 +134,7 @@ def test_tasks_are_listed_and_shown(tmp_path: Path) -> None:
     assert "xnli" in xstilts("tasks", cwd=tmp_path).stdout
     assert "CC BY" in xstilts("tasks", "xquad", cwd=tmp_path).stdout
     (task,) = json.loads(xstilts("tasks", "tatoeba", "--json", cwd=tmp_path).stdout)
-    assert task["shape"] == "retrieve"
+    assert task["shape"] == "retrieve" and "pieces: <s>" in task["example"]["encoded"][0]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
