@@ -8,7 +8,7 @@ from typing import get_args
 from xstilts.errors import UserError
 from xstilts.models.identity import find_model
 from xstilts.settings import resolve
-from xstilts.sources import Source, get_source
+from xstilts.sources import get_source
 from xstilts.tasks.metadata import Split, Task
 from xstilts.tasks.rows import Row
 
@@ -40,7 +40,7 @@ def example(task: Task, data: Path | None) -> tuple[Row, str]:
     for split in get_args(Split):
         for language in sorted(task.all_languages, key=lambda code: code != "en"):
             if source.has(task, split, language):
-                return _first(source, task, split, language), f"{name} {task.name}.{split} in {language}"
+                return source.rows(task, split, language)[0], f"{name} {task.name}.{split} in {language}"
     raise UserError(f"nothing of task {task.name!r}", file=data, remedy=f"see: xstilts data check {data}")
 
 
@@ -64,10 +64,6 @@ def encode(task: Task, row: Row, model: str) -> list[str]:
         if feature.target is not None:
             lines.append(f"target: {feature.target}" + (f" of {', '.join(spec.labels)}" if spec.labels else ""))
     return lines
-
-
-def _first(source: Source, task: Task, split: Split, language: str) -> Row:
-    return source.rows(task, split, language)[0]
 
 
 def _made_up(task: Task) -> Row:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from xstilts.errors import UserError
 from xstilts.sources.files.opening import read_lines
-from xstilts.sources.files.refusals import columns, filled, header, known_label, unique
+from xstilts.sources.files.pairs import pair_row
+from xstilts.sources.files.refusals import columns, header, unique
 from xstilts.tasks.metadata import Task
 from xstilts.tasks.rows import Row
 
@@ -46,7 +47,7 @@ def glue_tsv(path: Path, task: Task, language: str) -> list[Row]:
         fields = columns(line, names, path, number)
         id_, first, second, label = (fields[index] for index in at)
         unique(id_, seen, path, number)
-        rows.append(_row(id_, first, second, label, task, path, number))
+        rows.append(pair_row(id_, first, second, label, task, path, number))
     return rows
 
 
@@ -65,7 +66,7 @@ def qqp_tsv(path: Path, task: Task, language: str) -> list[Row]:
         raise UserError(what, file=path, line=broken[0], remedy="give GLUE's labelled file")
     seen: dict[str, int] = {}
     return [
-        _row(unique(id_, seen, path, number), first, second, label, task, path, number)
+        pair_row(unique(id_, seen, path, number), first, second, label, task, path, number)
         for number, (id_, _, _, first, second, label) in whole
     ]
 
@@ -90,12 +91,3 @@ def _qqp_lines(path: Path) -> tuple[list[tuple[int, list[str]]], list[int], int]
         else:
             broken.append(number)
     return whole, broken, len(lines)
-
-
-def _row(id_: str, first: str, second: str, label: str, task: Task, path: Path, number: int) -> Row:
-    return {
-        "id": id_,
-        "text_a": filled(first, "first sentence", path, number),
-        "text_b": filled(second, "second sentence", path, number),
-        "label": known_label(label, task.labels, path, number),
-    }

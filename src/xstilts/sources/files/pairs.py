@@ -42,7 +42,7 @@ def pair_tsv(path: Path, task: Task, language: str) -> list[Row]:
         first, second, label = fields[-3:]
         if label not in task.labels:
             label = _SPELLINGS.get(label, label)
-        rows.append(_row(id_, first, second, label, task, path, number))
+        rows.append(pair_row(id_, first, second, label, task, path, number))
     return rows
 
 
@@ -61,7 +61,7 @@ def snli_jsonl(path: Path, task: Task, language: str) -> list[Row]:
         id_, first, second, label = values
         unique(id_, seen, path, number)
         if label != _NO_CONSENSUS:
-            rows.append(_row(id_, first, second, label, task, path, number))
+            rows.append(pair_row(id_, first, second, label, task, path, number))
     return rows
 
 
@@ -75,7 +75,7 @@ def sick_tsv(path: Path, task: Task, language: str) -> list[Row]:
             continue
         id_, first, second, _, judgment = columns(line, _SICK, path, number)
         unique(id_, seen, path, number)
-        rows.append(_row(id_, first, second, judgment.lower(), task, path, number))
+        rows.append(pair_row(id_, first, second, judgment.lower(), task, path, number))
     return rows
 
 
@@ -89,11 +89,12 @@ def msrp_tsv(path: Path, task: Task, language: str) -> list[Row]:
             continue
         label, first_id, second_id, first, second = columns(line, _MSRP, path, number)
         id_ = unique(f"{first_id}-{second_id}", seen, path, number)
-        rows.append(_row(id_, first, second, label, task, path, number))
+        rows.append(pair_row(id_, first, second, label, task, path, number))
     return rows
 
 
-def _row(id_: str, first: str, second: str, label: str, task: Task, path: Path, number: int) -> Row:
+def pair_row(id_: str, first: str, second: str, label: str, task: Task, path: Path, number: int) -> Row:
+    """One labelled pair of shape `classify`; `UserError` with the line for a blank sentence or an unknown label."""
     return {
         "id": id_,
         "text_a": filled(first, "first sentence", path, number),
