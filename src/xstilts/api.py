@@ -5,38 +5,25 @@ from __future__ import annotations
 import json
 import logging
 import os
-import platform
-import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from xstilts.collect import collect_plan, predictions
 from xstilts.errors import UserError
 from xstilts.executors import get_executor
-from xstilts.graph import Arm, Plan
+from xstilts.forecast import forecasts_of
+from xstilts.graph import Plan
 from xstilts.plan import plan
 from xstilts.schedule import Outcome as Scheduled
 from xstilts.schedule import Watcher, schedule
-from xstilts.steps.predict import Predict
-from xstilts.steps.prepare import Prepare
 from xstilts.store import Store, versions
 from xstilts.study import Study
-from xstilts.tasks import get_task
 
 if TYPE_CHECKING:
     from xstilts.report.frames import Results
-
-DEMO = Path(__file__).parent / "sources" / "microworld" / "demo.yaml"
-"""The embedded study."""
-
-ORACLE = (
-    "Checkpoints of the targets were chosen by dev rows of the evaluated languages (select: oracle). The scores are an "
-    "upper bound and not zero-shot."
-)
-"""What a report says first where the selection has seen labels of the evaluated languages."""
 
 log = logging.getLogger("xstilts")
 
@@ -60,6 +47,17 @@ def find_store(store: str | Path | None) -> Store:
     return Store(Path(store or os.environ.get("XSTILTS_STORE") or ".xstilts/store").absolute())
 
 
+def plan_anywhere(study: Study) -> Plan:
+    """The plan of a study, to be looked at. Where its data is not all at hand it is planned as if it were, with notes
+    that say so. Raises `UserError` for whatever else is wrong."""
+    try:
+        return plan(study)
+    except UserError as refusal:
+        graph = plan(study, assume=True)
+        graph.notes.append(f"`xstilts run` would refuse: {refusal}")
+        return graph
+
+
 def report_folder(study: Study, out: str | Path | None) -> Path:
     """`out`, else `reports/STUDY-NAME`."""
     return Path(out) if out else Path("reports") / study.name
@@ -80,6 +78,25 @@ def run_study(
     return Outcome(scheduled, _write(graph, opened, folder))
 
 
+def predict_gain(
+    study: Study, store: str | Path | None = None, executor: str = "pool", watcher: Watcher | None = None
+) -> tuple[Scheduled, Results]:
+    """Score every arm for every target without training a target; returns how the steps went, and the scores beside
+    whatever gains the store holds. Raises `UserError` for wrong input and where nothing can be foretold."""
+    graph = plan(study)
+    forecasts = forecasts_of(graph)
+    if not forecasts.entries:
+        raise UserError(
+            "no target of the study is fine-tuned, so there is nothing to foretell", file=study.file,
+            remedy="add a target other than retrieval",
+        )  # fmt: skip
+    opened = find_store(store).open()
+    engine = get_executor(executor, opened)
+    with _log_file(opened, study), closing(engine):
+        scheduled = schedule(forecasts.plan, opened, engine, watcher, forecasts.wanted)
+    return scheduled, collect_plan(graph, opened)
+
+
 def report_study(study: Study, store: str | Path | None = None, out: str | Path | None = None) -> Path:
     """Write the report of what the store holds; returns the path of `report.html`."""
     graph = plan(study)
@@ -91,108 +108,12 @@ def collect(study: Study, store: str | Path | None = None) -> Results:
     return collect_plan(plan(study), find_store(store))
 
 
-def collect_plan(graph: Plan, store: Store) -> Results:
-    """What the store holds of a plan: contributions of all cells that are scored, steps, environment."""
-    import pandas as pd
-
-    from xstilts.report.frames import Results
-
-    state = {key: store.has(step) for key, step in graph.steps.items()}
-    steps, created, precisions = [], "", set()
-    for key, step in graph.steps.items():
-        manifest = store.manifest(step) if state[key] else {}
-        failure = None if state[key] else store.failure(step)
-        created = max(created, manifest.get("created", ""))
-        precisions |= {manifest["precision"]} if "precision" in manifest else set()
-        steps.append(
-            {
-                "key": key, "kind": step.kind, "label": graph.labels[key], "seconds": manifest.get("seconds", 0.0),
-                "state": "done" if manifest else "failed" if failure else "not run",
-                "error": failure["error"] if failure else "",
-            }
-        )  # fmt: skip
-    frames = [_contributions(graph, cell, store) for cell in graph.cells if state[cell.score]]
-    environment = {
-        "versions": versions(), "host cpu": _cpu(), "cores": os.cpu_count(), "precision": ", ".join(sorted(precisions)),
-        "git commit": _git_commit(), "created": created or datetime.now(UTC).isoformat(timespec="seconds"),
-    }  # fmt: skip
-    frame = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
-    return Results(describe(graph), frame, pd.DataFrame(steps), environment)
-
-
-def _contributions(graph: Plan, cell: Any, store: Store) -> Any:
-    import pandas as pd
-
-    frame = pd.read_parquet(store.path("Score", cell.score) / "scores.parquet")
-    task, seen = get_task(cell.target), set(graph.study.encoder_languages)
-    frame = frame.assign(
-        intermediate=cell.arm.name, category=cell.arm.category, control=cell.arm.control, target=cell.target,
-        level=task.level, shape=task.shape, perturbation=cell.perturbation, seed=cell.seed,
-        primary=frame["metric"] == task.metrics[0],
-        seen=frame["language"].isin(seen) if seen else True,
-    )  # fmt: skip
-    constant = ["intermediate", "category", "control", "target", "level", "shape", "perturbation"]
-    return frame.astype({name: "category" for name in constant}).astype({name: object for name in constant})
-
-
-def describe(graph: Plan) -> dict[str, Any]:
-    """The study in words, for its report."""
-    study = graph.study
-    arms = {cell.arm.name: cell.arm for cell in graph.cells}
-    return {
-        "name": study.name,
-        "question": study.question,
-        "model": graph.model.description,
-        "languages": sorted({code for s in graph.steps.values() if isinstance(s, Predict) for code, _ in s.data}),
-        "seeds": list(study.seeds),
-        "intermediates": [name for name in arms if name != "none"],
-        "targets": [{"name": name, "title": get_task(name).title} for name in study.targets],
-        "stand_ins": [*(_arm_sentence(arm) for name, arm in arms.items() if name != "none"), *graph.notes],
-        "cautions": [ORACLE] if study.select == "oracle" else [],
-        "settings": {"preset": study.preset, **study.settings} if study.preset else study.settings,
-        "data": [
-            {"task": s.task, "split": s.split, "language": s.language, "source": s.source, "identity": s.content}
-            for s in graph.steps.values()
-            if isinstance(s, Prepare)
-        ],
-        "command": "xstilts demo" if study.file == str(DEMO) else f"xstilts run {study.file or study.name + '.yaml'}",
-    }
-
-
-def _arm_sentence(arm: Arm) -> str:
-    """What an arm is trained on, for the description of the study."""
-    titles = " and ".join(get_task(name).title for name in arm.tasks)
-    if arm.control == "shuffled":
-        return f"shuffled is trained on {titles} with permuted labels: it must not help."
-    if arm.control == "oracle":
-        return "oracle is trained on more rows of each target's own skill: it must help."
-    return f"{arm.name} is trained on {titles} ({arm.category})."
-
-
 def _write(graph: Plan, store: Store, folder: Path) -> Path:
     from xstilts.report.html import write_report
 
     path = write_report(collect_plan(graph, store), folder)
     predictions(graph, store).to_parquet(folder / "predictions.parquet", index=False)
     return path
-
-
-def predictions(graph: Plan, store: Store) -> Any:
-    """Every stored prediction of a plan: columns intermediate, seed, perturbation and those of `Predict`."""
-    import pandas as pd
-
-    frames = []
-    for cell in graph.cells:
-        if store.has(graph.steps[cell.score]):
-            (key,) = graph.steps[cell.score].inputs()
-            frame = pd.read_parquet(store.path("Predict", key) / "predictions.parquet")
-            where: dict[str, Any] = {
-                "intermediate": cell.arm.name,
-                "seed": cell.seed,
-                "perturbation": cell.perturbation,
-            }
-            frames.append(frame.assign(**where)[[*where, *frame.columns]])
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
 def _writable(folder: Path) -> Path:
@@ -221,28 +142,3 @@ def _log_file(store: Store, study: Study) -> Iterator[None]:
         log.removeHandler(handler)
         log.setLevel(previous)
         handler.close()
-
-
-def _cpu() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def _git_commit() -> str:
-    """The commit of the checkout that xstilts runs from; empty where it is an installed package."""
-    here = Path(__file__).parent
-    try:
-        found = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-            cwd=here,
-            capture_output=True,
-            text=True,
-            timeout=5,  # fmt: skip
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return found.stdout.strip() if found.returncode == 0 else ""

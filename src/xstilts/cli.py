@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -65,25 +67,30 @@ def _print_json(value: Any) -> None:
 @app.command()
 def demo(store: StoreOption = None, out: OutOption = None, as_json: JsonOption = False) -> None:
     """Run the embedded study (generated data, shipped encoder, no network) and write its report."""
-    from xstilts.api import DEMO
+    from xstilts.collect import DEMO
     from xstilts.study import Study
 
     _run(Study.load(DEMO), store, out, as_json, "pool")
 
 
 @app.command()
-def plan(study: StudyFile, store: StoreOption = None, select: SelectOption = None, as_json: JsonOption = False) -> None:
-    """Show every step of a study, what is shared, what is done, and how long the rest will take."""
-    from xstilts.api import find_store
-    from xstilts.plan import plan as make_plan
+def plan(
+    study: StudyFile,
+    store: StoreOption = None,
+    select: SelectOption = None,
+    as_json: JsonOption = False,
+    steps: Annotated[bool, typer.Option("--steps", help="List every step, however many there are.")] = False,
+) -> None:
+    """Show what a study will do, what sharing saves, its disk and time, and what of its data is not at hand."""
+    from xstilts.api import find_store, plan_anywhere
     from xstilts.screens import plan_facts, print_plan
     from xstilts.study import Study
 
-    facts = plan_facts(make_plan(Study.load(study, select)), find_store(store))
+    facts = plan_facts(plan_anywhere(Study.load(study, select)), find_store(store))
     if as_json:
         _print_json(facts)
     else:
-        print_plan(facts)
+        print_plan(facts, steps)
 
 
 @app.command()
@@ -105,15 +112,21 @@ def _run(study: Study, store: Path | None, out: Path | None, as_json: bool, exec
     from xstilts.api import run_study
     from xstilts.screens import live
 
-    try:
-        with live(quiet=as_json) as watcher:
-            outcome = run_study(study, store, out, executor, watcher)
-    except KeyboardInterrupt:
-        print("\nstopped; run the same command again to go on where it stopped", file=sys.stderr)
-        sys.exit(130)  # 128 + SIGINT, as shells have it
+    with _stoppable(), live(quiet=as_json) as watcher:
+        outcome = run_study(study, store, out, executor, watcher)
     _report_outcome(outcome, as_json)
     if not outcome.ok:
         sys.exit(1)
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Ctrl-C ends a run in one line."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("\nstopped; run the same command again to go on where it stopped", file=sys.stderr)
+        sys.exit(130)  # 128 + SIGINT, as shells have it
 
 
 def _report_outcome(outcome: Outcome, as_json: bool) -> None:
@@ -167,6 +180,32 @@ def report(
         _print_json({"report": str(path)})
     else:
         print(f"report: {path}")
+
+
+@app.command("predict-gain")
+def predict_gain(
+    study: StudyFile,
+    store: StoreOption = None,
+    select: SelectOption = None,
+    as_json: JsonOption = False,
+    executor: Annotated[str, typer.Option(help="Where steps run: pool (all processors) or inline.")] = "pool",
+) -> None:
+    """Rank the intermediates for each target without training a target, and say how well that foretold known gains."""
+    from xstilts.api import predict_gain as foretell
+    from xstilts.forecast import forecast_facts
+    from xstilts.forecast_screen import print_forecasts
+    from xstilts.screens import live
+    from xstilts.study import Study
+
+    with _stoppable(), live(quiet=as_json) as watcher:
+        steps, results = foretell(Study.load(study, select), store, executor, watcher)
+    facts = forecast_facts(results) | {"failed": steps.failed, "blocked": len(steps.blocked)}
+    if as_json:
+        _print_json(facts)
+    else:
+        print_forecasts(facts)
+    if steps.failed:
+        sys.exit(1)
 
 
 @app.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 
@@ -54,8 +55,11 @@ class Watcher:
         """A step has ended; `error` is why it failed, None if it did not."""
 
 
-def schedule(plan: Plan, store: Store, executor: Executor, watcher: Watcher | None = None) -> Outcome:
-    """Run every step of `plan` that is not in the store. A failed step blocks what depends on it, nothing else.
+def schedule(
+    plan: Plan, store: Store, executor: Executor, watcher: Watcher | None = None, wanted: Iterable[str] | None = None
+) -> Outcome:
+    """Run what `wanted` steps (by key; the scores of all cells where not given) need and is not in the store. A failed
+    step blocks what depends on it, nothing else.
 
     Data steps have no inputs and come first; if any of them finds the person's data wrong, nothing else is
     started and `InputErrors` is raised. Later a `UserError` of any step (no such model) stops the run too.
@@ -66,7 +70,7 @@ def schedule(plan: Plan, store: Store, executor: Executor, watcher: Watcher | No
     watcher.begin(plan, outcome.reused)
     done = set(outcome.reused)
     # inputs of a step that is done need not exist (a checkpoint may have been dropped): they are no work either
-    needed = _needed(plan, done)
+    needed = _needed(plan, done, _asked(plan) if wanted is None else wanted)
     graph = TopologicalSorter({key: [i for i in plan.steps[key].inputs() if i in needed] for key in needed})
     graph.prepare()
     # data steps before all others, then the order of the plan
@@ -112,15 +116,20 @@ def schedule(plan: Plan, store: Store, executor: Executor, watcher: Watcher | No
     return outcome
 
 
-def _needed(plan: Plan, done: set[str]) -> set[str]:
-    """Steps to run: those not done, on a path to something that is not done."""
+def _asked(plan: Plan) -> list[str]:
+    """What a study is after: the scores of its cells."""
+    return [key for cell in plan.cells for key in (cell.score, cell.dev) if key is not None]
+
+
+def _needed(plan: Plan, done: set[str], wanted: Iterable[str]) -> set[str]:
+    """Steps to run: those not done, on a path to something wanted that is not done."""
     needed: set[str] = set()
-    wanted = [cell.score for cell in plan.cells]
-    while wanted:
-        key = wanted.pop()
+    rest = list(wanted)
+    while rest:
+        key = rest.pop()
         if key not in done and key not in needed:
             needed.add(key)
-            wanted.extend(plan.steps[key].inputs())
+            rest.extend(plan.steps[key].inputs())
     return needed
 
 

@@ -20,7 +20,9 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from xstilts.estimate import estimate
+from xstilts.cost.estimate import estimate, find_rate
+from xstilts.cost.needs import needs, sentences
+from xstilts.cost.workload import loads
 from xstilts.graph import Plan
 from xstilts.metrics import get_metric
 from xstilts.schedule import Watcher
@@ -29,7 +31,9 @@ from xstilts.store import Store
 from xstilts.tasks.metadata import Task
 from xstilts.tasks.rows import Row
 
-KINDS = ("Prepare", "Pretrain", "Train", "Predict", "Score")
+KINDS = ("Prepare", "Translate", "Pretrain", "Train", "Predict", "Score")
+TABLE = 200
+"""Steps up to which a plan lists them without being asked."""
 
 
 def plan_facts(plan: Plan, store: Store) -> dict[str, Any]:
@@ -47,24 +51,33 @@ def plan_facts(plan: Plan, store: Store) -> dict[str, Any]:
         steps.append({"key": key, "kind": step.kind, "label": plan.labels[key], "state": state})
         if failure:
             failures.append({"key": key, "kind": step.kind, "label": plan.labels[key], **failure})
-    rest = estimate(plan, store)
+    work, rate = loads(plan, store), find_rate(plan, store)
+    rest = estimate(plan, store, work, rate)
     return {
         "study": plan.study.name, "model": plan.model.description, "cells": len(plan.cells), "notes": plan.notes,
         "kinds": kinds, "steps": steps, "failures": failures,
-        "rest": {"seconds": round(rest.seconds, 1), "measured": rest.measured},
+        "rest": {"seconds": round(rest.seconds, 1), "measured": rest.measured, "how": rest.how},
+        **needs(plan, work, rate),
     }  # fmt: skip
 
 
-def print_plan(facts: dict[str, Any]) -> None:
-    """The plan: one line per step, then the totals."""
+def print_plan(facts: dict[str, Any], steps: bool = False) -> None:
+    """The plan: one line per step where they are few or `steps` asks for it, then the totals and what it needs."""
     console = Console()
-    table = Table("kind", "step", "state", "key", title=f"Plan of {facts['study']}", title_justify="left")
-    for step in facts["steps"]:
-        table.add_row(step["kind"], step["label"], step["state"], step["key"][:12])
-    console.print(table)
+    if steps or len(facts["steps"]) <= TABLE:
+        table = Table("kind", "step", "state", "key", title=f"Plan of {facts['study']}", title_justify="left")
+        for step in facts["steps"]:
+            table.add_row(step["kind"], step["label"], step["state"], step["key"][:12])
+        console.print(table)
     _print_kinds(console, facts)
-    for note in facts["notes"]:
-        console.print(f"note: {note}", highlight=False, markup=False)
+    lines = sentences(facts) + [f"note: {note}" for note in facts["notes"]]
+    if steps:
+        lines += ["not at hand: {task} {split} {language} (looked for {looked_for})".format(**split)
+                  for split in facts["missing"]]  # fmt: skip
+    elif len(facts["steps"]) > TABLE:
+        lines.append(f"{len(facts['steps'])} steps; --steps lists them")
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def print_status(facts: dict[str, Any]) -> None:
@@ -88,8 +101,8 @@ def _print_kinds(console: Console, facts: dict[str, Any]) -> None:
     console.print(f"{facts['study']}: {facts['cells']} cells on {facts['model']}", highlight=False, markup=False)
     seconds = facts["rest"]["seconds"]
     if any(c["done"] < c["steps"] for c in facts["kinds"].values()):
-        how = "measured rates of this store" if facts["rest"]["measured"] else "a guess from the encoder's size"
-        console.print(f"time left: about {duration(seconds)} on one worker ({how})", highlight=False)
+        line = f"time left: about {duration(seconds)} on one worker ({facts['rest']['how']})"
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     else:
         console.print("nothing left to do", highlight=False)
 

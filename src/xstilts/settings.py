@@ -4,10 +4,25 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
+
+
+class Lora(BaseModel):
+    """Low-rank adaptation (Hu et al. 2021, arXiv 2106.09685), by peft."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rank: int = Field(8, ge=1)
+    """Width of the matrices."""
+    alpha: float = Field(16.0, gt=0)
+    """Their product is scaled by alpha / rank."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    modules: tuple[str, ...] | None = None
+    """Names of the linear layers that get them; peft's choice for the architecture (query and value) where not
+    given."""
 
 
 class Settings(BaseModel):
@@ -25,6 +40,8 @@ class Settings(BaseModel):
     """Rate of the fresh head; the encoder's where not given."""
     epochs: float = Field(3.0, gt=0)
     """Passes over the training rows; fractions are allowed."""
+    steps: int | None = Field(None, ge=1)
+    """Optimiser steps; goes before `epochs` where given."""
     batch_size: int = Field(32, ge=1)
     """Rows per optimiser step."""
     warmup: float = Field(0.1, ge=0, lt=1)
@@ -43,14 +60,22 @@ class Settings(BaseModel):
     dev_rows: int | None = Field(None, ge=1)
     test_rows: int | None = Field(None, ge=1)
     """Evaluation rows used per language; the same rows in parallel data."""
-    select: Literal["last", "best"] = "last"
-    """Which weights a training ends with: the last, or the best on English dev rows (the primary metric)."""
+    select: Literal["last", "best"] | Annotated[int, Field(ge=1)] = "last"
+    """Which weights a training ends with: the last, the best on English dev rows (the primary metric), or, a number,
+    those after that optimiser step of the same schedule."""
     evaluate_every: int | None = Field(None, ge=1)
     """With `select: best`: optimiser steps between two looks at the dev rows; an epoch where not given."""
     patience: int | None = Field(None, ge=1)
     """With `select: best`: looks without a better score after which training stops; never where not given."""
     select_rows: int | None = Field(None, ge=1)
     """With `select: best`: dev rows looked at, per language; all where not given."""
+    lora: Lora | None = None
+    """Train low-rank matrices beside the encoder's weights instead of these; they are merged at the end."""
+    freeze: int | None = Field(None, ge=0)
+    """Keep the embeddings and this many layers, counted from the input, as they are."""
+    restarts: int | None = Field(None, ge=0, le=2)
+    """How often a degenerate training is started again with the next seed; never where not given. Degenerate is what
+    `xstilts.training.degenerate.RULE` says; it is marked in the report either way."""
     stride: int = Field(128, ge=1)
     """Span: pieces by which a window starts after the one before it."""
     max_query: int = Field(64, ge=1)
@@ -91,16 +116,17 @@ def _presets() -> dict[str, dict[str, Any]]:
 
 
 def resolve(
-    overrides: dict[str, dict[str, Any]], names: tuple[str, ...], preset: str | None = None, large: bool = False
-) -> Settings:
+    overrides: dict[str, dict[str, Any]], names: tuple[str, ...], preset: str | None = None, large: bool = False,
+    own: dict[str, Any] | None = None,
+) -> Settings:  # fmt: skip
     """The settings for a chain of names, general to particular (`default`, phase, shape, task): later wins.
 
-    What `overrides` says of any name goes before the preset, the preset before what is built in. `large`: whether
-    the encoder has 24 layers or more.
+    What `overrides` says of any name goes before the preset, the preset before what is built in; `own` goes before
+    them all. `large`: whether the encoder has 24 layers or more.
     """
     published = _presets()[preset] if preset else {}
     merged: dict[str, Any] = {}
     for table in (BUILTIN, published, published.get("large", {}) if large else {}, overrides):
         for name in ("default", *names):
             merged.update(table.get(name, {}))
-    return Settings.model_validate(merged)
+    return Settings.model_validate({**merged, **(own or {})})

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from xstilts.arms import Intermediate, Variant, check_arm, check_names, expand, read_intermediates
 from xstilts.errors import did_you_mean
 from xstilts.settings import PRESETS, Settings
 from xstilts.tasks import TASKS, get_task
-from xstilts.tasks.intermediate import MIXTURES
 from xstilts.tasks.metadata import Task
 from xstilts.yaml_input import first_problem, read_yaml
 
@@ -22,20 +22,6 @@ if TYPE_CHECKING:
 
 
 Languages = tuple[str, ...] | Literal["all", "shared"]
-
-
-class Intermediate(BaseModel):
-    """One arm of the study: a name and the tasks whose training rows it learns from, on one shared head."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    tasks: tuple[str, ...]
-
-    @property
-    def category(self) -> str:
-        """The category of its tasks, for grouping in the report."""
-        return get_task(self.tasks[0]).category
 
 
 class Controls(BaseModel):
@@ -76,6 +62,10 @@ class Study(BaseModel):
     """Evaluation languages. `all`: every language of the benchmark. `shared`: those that the data folder holds and the
     encoder has seen. A list: those of it that a task has. Or one of these per target, `default` for the others."""
     intermediates: tuple[Intermediate, ...]
+    """Tasks (`mnli`), tasks joined by `+`, `all` (every plain one of the list together), `{name: tasks}`, or a mapping
+    of `xstilts.arms.Intermediate` with what it varies."""
+    variants: dict[str, Variant] = {}
+    """Options tried on several intermediates: each becomes the arms INTERMEDIATE-VARIANT."""
     controls: Controls = Controls()
     targets: tuple[str, ...] = Field(min_length=1)
     seeds: tuple[int, ...] = Field((1,), min_length=1)
@@ -87,10 +77,14 @@ class Study(BaseModel):
     settings: dict[str, dict[str, Any]] = {}
     """Overrides by name, general to particular: `default`, `intermediate` or `target`, a shape, a task, an
     intermediate."""
-    select: Literal["last", "best", "oracle"] | None = None
-    """Which checkpoint of every training, whatever the settings say: the last, or the best on English dev rows.
+    select: Literal["last", "best", "oracle"] | Annotated[int, Field(ge=1)] | None = None
+    """Which checkpoint of every training, whatever the settings say: the last, the best on English dev rows, or a
+    number: the one after that optimiser step.
     `oracle`: targets by the dev rows of the *evaluated* languages, an upper bound that is not zero-shot (the report
     says so); test rows never take part."""
+    best_on: Literal["dev", "held-out"] = "held-out"
+    """What the best intermediate of each target is chosen on: English dev rows, which are then predicted too, or a half
+    of the test rows, the gain being that on the other half."""
     evaluate_on: Literal["test", "dev"] = "test"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the encoder; `auto` measures whether this machine gains by bfloat16. Not part of any key."""
@@ -106,30 +100,12 @@ class Study(BaseModel):
     @field_validator("intermediates", mode="before")
     @classmethod
     def _read_intermediates(cls, value: Any) -> Any:
-        if not isinstance(value, list | tuple):
-            raise ValueError("intermediates is a list such as [none, {nli: snli+sick}, msrp]")
-        arms = []
-        for item in value:
-            if isinstance(item, Intermediate) or (isinstance(item, dict) and set(item) == {"name", "tasks"}):
-                arms.append(item)
-            elif item == "none":  # the baseline is in every study
-                continue
-            elif isinstance(item, str):
-                arms.append({"name": item, "tasks": MIXTURES.get(item) or tuple(item.split("+"))})
-            elif isinstance(item, dict) and len(item) == 1:
-                ((name, tasks),) = item.items()
-                arms.append({"name": str(name), "tasks": MIXTURES.get(tasks) or tuple(str(tasks).split("+"))})
-            else:
-                raise ValueError(f"an intermediate is a task, tasks joined by '+', or {{name: tasks}}; not {item!r}")
-        return tuple(arms)
+        return read_intermediates(value)
 
     @field_validator("intermediates")
     @classmethod
     def _names_are_free(cls, arms: tuple[Intermediate, ...]) -> tuple[Intermediate, ...]:
-        names = [arm.name for arm in arms]
-        for name in names:
-            if names.count(name) > 1 or name in ("none", "oracle", "shuffled"):
-                raise ValueError(f"intermediate name {name!r} is taken; give it another: {{other-name: {name}}}")
+        check_names(arms)
         return arms
 
     @field_validator("stand_ins", mode="before")
@@ -151,19 +127,15 @@ class Study(BaseModel):
     def _names_exist(self) -> Study:
         """Every name in the study must be known; `ValueError`s carry the remedy."""
         for name in (*self.targets, *(t for arm in self.intermediates for t in arm.tasks)):
-            _known_task(name, self.source)
+            if _known_task(name, self.source).shape == "mlm":
+                raise ValueError(f"{name!r} is running text: it has no labels to train or evaluate on")
         if self.preset is not None and self.preset not in PRESETS:
             raise ValueError(f"unknown preset {self.preset!r}; {did_you_mean(self.preset, PRESETS)}")
         if self.evaluate_on == "dev" and self.select == "oracle":
             raise ValueError("select: oracle chooses by dev rows; evaluate_on: dev would score it on the same")
-        names = [arm.name for arm in self.intermediates]
-        for arm in self.intermediates:
-            heads = {get_task(t).head_name for t in arm.tasks}
-            if len(heads) > 1:
-                raise ValueError(
-                    f"intermediate {arm.name!r} joins tasks of different heads ({', '.join(sorted(heads))}); "
-                    "join tasks that share one, such as snli+sick"
-                )
+        names = [arm.name for arm in self.arms]
+        for arm in self.arms:
+            check_arm(arm)
         if self.pretrain is not None:
             from xstilts.sources.microworld.recipe import Recipe
 
@@ -173,15 +145,12 @@ class Study(BaseModel):
                     raise ValueError(f"unknown field {name!r} of pretrain; {did_you_mean(name, known_numbers)}")
             if self.model != "microworld":
                 raise ValueError("'pretrain' trains the microworld's encoder; write model: microworld, or drop it")
-        for name in (*self.targets, *(t for arm in self.intermediates for t in arm.tasks)):
-            if get_task(name).shape == "mlm":
-                raise ValueError(f"{name!r} is running text: it has no labels to train or evaluate on")
         if self.controls.shuffled is not None and self.controls.shuffled not in names:
             raise ValueError(
                 f"controls.shuffled names no intermediate of the study: {self.controls.shuffled!r}; "
                 + did_you_mean(self.controls.shuffled, names)
             )
-        known = {"default", "intermediate", "target", "oracle", "shuffled", *names, *TASKS}
+        known = {"default", "intermediate", "target", "mixture", "oracle", "shuffled", *names, *self.variants, *TASKS}
         known |= {task.shape for task in TASKS.values()} | {task.head_name for task in TASKS.values()}
         for name, changes in self.settings.items():
             if name not in known:
@@ -214,6 +183,11 @@ class Study(BaseModel):
                     what = "no target of the study" if name == "default" else name
                     has = "has" if name == "default" else "has not"
                     raise ValueError(f"{what} {has} language {language!r}; {did_you_mean(language, spoken)}")
+
+    @property
+    def arms(self) -> tuple[Intermediate, ...]:
+        """The intermediates, then those that the variants make of them."""
+        return expand(self.intermediates, self.variants)
 
     def languages_of(self, target: str) -> Languages:
         """What the study says of the evaluation languages of one target."""

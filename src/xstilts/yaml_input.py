@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -76,8 +76,12 @@ def _line_of(root: yaml.Node, error: ValidationError) -> int:
             if not match:
                 break
             line, node = match[0][0].start_mark.line + 1, match[0][1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            # `none` in a list stands for nothing, and what is validated does not hold it
+            items = [item for item in node.value if item.value != "none"]
+            if part >= len(items):
+                break
+            node = items[part]
             line = node.start_mark.line + 1
         else:
             break
@@ -104,11 +108,25 @@ def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
     where = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         name = str(problem["loc"][-1])
-        return f"unknown field {where!r}; {did_you_mean(name, model.model_fields)}"
+        return f"unknown field {where!r}; {did_you_mean(name, _model_at(model, problem['loc'][:-1]).model_fields)}"
     if problem["type"] == "missing":
         return f"field {where!r} is missing"
     message = re.sub("^Value error, ", "", problem["msg"])
     return message if problem["type"] == "value_error" else f"{where!r}: {message}"
+
+
+def _model_at(model: type[BaseModel], where: tuple[int | str, ...]) -> type[BaseModel]:
+    """The model of a nested mapping: that of the innermost field on the way to it that has one."""
+    for part in where:
+        field = model.model_fields.get(str(part))
+        inner = [field.annotation] if field is not None else []
+        while inner:
+            kind = inner.pop()
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                model = kind
+                break
+            inner += get_args(kind)
+    return model
 
 
 def substitute(text: str, file: Path, line: int) -> str:

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from tests.conftest import REPOSITORY
 
 STUDY = """\
 name: mini
@@ -90,6 +91,32 @@ def test_plan_and_status_say_what_is_done(folder: Path) -> None:
     assert status.returncode == 0 and "nothing left to do" in status.stdout
     fresh = xstilts("plan", "mini.yaml", "--store", "elsewhere", cwd=folder)
     assert "time left" in fresh.stdout and "to do" in fresh.stdout
+
+
+def test_a_plan_says_what_it_needs(folder: Path, tmp_path: Path) -> None:
+    """Sharing, disk and hours: a guess at first, and measured once the benchmark has run."""
+    before = xstilts("plan", "mini.yaml", "--store", str(tmp_path), cwd=folder).stdout
+    assert "of the training work saved" in before and "checkpoints kept" in before
+    assert "a guess; measure it: python benchmarks/throughput.py" in before
+    shape = ["--layers", "3", "--width", "128", "--vocabulary", "1437", "--length", "32", "--batch", "4"]
+    command = [sys.executable, str(REPOSITORY / "benchmarks" / "throughput.py"), *shape]
+    subprocess.run([*command, "--seconds", "0.1", "--repetitions", "2", "--store", str(tmp_path)], check=True)
+    after = json.loads(xstilts("plan", "mini.yaml", "--store", str(tmp_path), "--json", cwd=folder).stdout)
+    assert after["compute"]["measured"] and "measured on" in after["compute"]["how"]
+    assert after["compute"]["flops"] == json.loads((tmp_path / "throughput.json").read_text())["flops"]
+
+
+def test_a_plan_needs_no_data_and_a_run_does(tmp_path: Path) -> None:
+    """Over an empty folder `plan` lists what is missing, `run` refuses with one line and exit code 2."""
+    (tmp_path / "data").mkdir()
+    text = "name: far\nmodel: FacebookAI/xlm-roberta-large\ndata: data\nintermediates: [mnli]\ntargets: [xnli]\n"
+    (tmp_path / "far.yaml").write_text(text)
+    plan = xstilts("plan", "far.yaml", "--steps", cwd=tmp_path)
+    assert plan.returncode == 0, plan.stderr
+    assert "not at hand: mnli train en (looked for " in plan.stdout and "`xstilts run` refuses" in plan.stdout
+    for verb in ("run", "status", "report"):
+        done = xstilts(verb, "far.yaml", cwd=tmp_path)
+        assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1, verb
 
 
 def test_the_store_comes_from_the_option_or_the_environment(folder: Path) -> None:

@@ -44,7 +44,8 @@ def test_every_architecture_goes_through_a_whole_study(name: str, tmp_path: Path
     study = mini(
         model=str(tmp_path / "model"), languages=["qaa"], intermediates=["mw_squad"], targets=["mw_pos", "mw_retrieval"]
     )
-    from xstilts.api import collect_plan, find_store
+    from xstilts.api import find_store
+    from xstilts.collect import collect_plan
     from xstilts.executors import get_executor
     from xstilts.plan import plan
     from xstilts.schedule import schedule

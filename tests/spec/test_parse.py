@@ -24,7 +24,7 @@ from xstilts.tasks.shapes import SHAPES, Feature, Spec
 from xstilts.tasks.shapes.trees import best_tree
 from xstilts.training.forward import collate, forward
 from xstilts.training.inference import predict
-from xstilts.training.loop import train
+from xstilts.training.loop import Learner, train
 
 SHAPE = SHAPES.get("parse")
 LABELS = ("det", "nsubj", "obj", "root")
@@ -203,9 +203,9 @@ def test_a_parser_learns_and_the_same_seed_gives_the_same_weights(tmp_path: Path
         encoder, tokenizer = load_encoder(str(ENCODER), "", None)
         recipe = {**RECIPE, "epochs": 3, "learning_rate": 3e-3}
         spec = Spec.of(recipe, ("root", *SHAPE.inventory(rows)), 2)
-        head, _ = train(
-            encoder, tokenizer, SHAPE, spec, rows, recipe, 1, "float32", tmp_path / "log", lambda d, t: None
-        )
+        learner = Learner("", "", SHAPE, spec, rows)
+        trained = train(encoder, tokenizer, [learner], recipe, 1, "float32", tmp_path / "log", lambda d, t: None)
+        head = trained.heads[""]
         hashes.append(sha256_of_weights(encoder) + sha256_of_weights(head))
         answers.append(predict(encoder, tokenizer, head, SHAPE, spec, held_out, "float32")[0])
     assert hashes[0] == hashes[1]

@@ -12,6 +12,7 @@ from tests.conftest import mini
 from xstilts.errors import UserError
 from xstilts.graph import Plan
 from xstilts.plan import plan
+from xstilts.steps.part import Part
 from xstilts.steps.predict import Predict
 from xstilts.steps.prepare import Prepare
 from xstilts.steps.score import Score
@@ -55,8 +56,9 @@ def test_inputs_come_before_what_reads_them() -> None:
 def test_the_oracle_shares_no_row_with_its_target() -> None:
     """The oracle learns the target's rows from where the target's own end."""
     graph = plan(mini(controls={"oracle": True}))
-    oracle = next(step for step in trainings(graph) if step.start)
-    target = next(step for step in trainings(graph) if step.data == oracle.data and not step.start)
+    parts = [step.parts[0] for step in trainings(graph)]
+    oracle = next(part for part in parts if part.start)
+    target = next(part for part in parts if part.data == oracle.data and not part.start)
     assert target.stop is not None and oracle.start == target.stop
 
 
@@ -92,7 +94,7 @@ def test_keys_do_not_move() -> None:
     """
     prepare = Prepare(task="xnli", split="test", language="de", source="files", content="c" * 64, folder="/anywhere")
     train = Train(
-        encoder="sha256:0", shape="classify", labels=("a", "b"), data=(prepare.key,), stop=24, seed=1,
+        encoder="sha256:0", parts=(Part(shape="classify", labels=("a", "b"), data=(prepare.key,), stop=24),), seed=1,
         recipe={"learning_rate": 0.001, "epochs": 1.0}, model="/anywhere", precision="float32",
     )  # fmt: skip
     predict = Predict(

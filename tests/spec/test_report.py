@@ -18,7 +18,7 @@ from xstilts.report.frames import Results
 from xstilts.report.html import write_report
 from xstilts.report.text import clean, duration, listed, markdown, signed, span
 
-FILES = ("report.html", "report.md", "scores.csv", "gains.csv")
+FILES = ("report.html", "report.md", "scores.csv", "gains.csv", "best.csv")
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>|`$x_1$`\u202e\x00\n# [a](javascript:b)'
 TARGETS = (NATURAL[0], NATURAL[2], NATURAL[4])
 
@@ -59,7 +59,7 @@ class Tags(html.parser.HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_the_four_files_are_written_and_the_page_nests(written: Path) -> None:
+def test_the_files_are_written_and_the_page_nests(written: Path) -> None:
     assert written.name == "report.html" and sorted(p.name for p in written.parent.iterdir()) == sorted(FILES)
     parsed = Tags(written.read_text())
     assert parsed.open == [] and parsed.tags.count("h1") == 1 and "svg" in parsed.tags

@@ -11,7 +11,8 @@ import torch
 from tests.conftest import mini
 from torch import nn
 
-from xstilts.api import describe, find_store, run_study
+from xstilts.api import find_store, run_study
+from xstilts.collect import describe
 from xstilts.errors import UserError
 from xstilts.graph import Plan
 from xstilts.plan import plan

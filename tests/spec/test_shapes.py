@@ -15,7 +15,7 @@ from tests.spec.test_training import RECIPE
 
 from xstilts.errors import UserError
 from xstilts.metrics import METRICS, score
-from xstilts.models.encoder import load_encoder, load_head, save_checkpoint, sha256_of_weights
+from xstilts.models.encoder import StoredHead, load_encoder, load_head, save_checkpoint, sha256_of_weights
 from xstilts.sources import get_source
 from xstilts.sources.microworld import ENCODER
 from xstilts.tasks import get_task
@@ -23,7 +23,7 @@ from xstilts.tasks.shapes import SHAPES, Feature, Spec
 from xstilts.tasks.shapes.pieces import Frame
 from xstilts.tasks.shapes.span import windows
 from xstilts.training.inference import predict
-from xstilts.training.loop import train
+from xstilts.training.loop import Learner, train
 
 TARGETS = ("mw_pos", "mw_entities", "mw_entailment", "mw_questions", "mw_choice")
 
@@ -100,7 +100,7 @@ def test_labels_that_training_never_saw_are_wrong_and_no_fault(loaded: Any, tmp_
     unseen = [{"id": "1", "tokens": ["a", "dog", "sees"], "tags": ["NP/N", "N", "S\\NP"]}]
     shape, width = SHAPES.get("tag"), encoder.config.hidden_size
     spec = Spec(max_length=32, labels=shape.inventory(learned))
-    save_checkpoint(tmp_path, encoder, tokenizer, shape.head(width, spec), "tag", spec.labels)
+    save_checkpoint(tmp_path, encoder, tokenizer, [StoredHead("", "tag", spec.labels, shape.head(width, spec))])
     head, labels = load_head(tmp_path, shape, width)
     assert labels == ("N", "NP/N")
     (answer,), _ = predict(encoder, tokenizer, head, shape, Spec(max_length=32, labels=labels), unseen, "float32")
@@ -182,8 +182,9 @@ def test_a_features_head_learns_and_the_same_seed_gives_the_same_weights(tmp_pat
         encoder, tokenizer = load_encoder(str(ENCODER), "", None)
         recipe = {**RECIPE, "epochs": 4, "learning_rate": 3e-3}
         spec = Spec.of(recipe, shape.inventory(rows), encoder.config.num_hidden_layers)
-        log = tmp_path / "log"
-        head, _ = train(encoder, tokenizer, shape, spec, rows, recipe, 1, "float32", log, lambda d, t: None)
+        learner = Learner("", "", shape, spec, rows)
+        trained = train(encoder, tokenizer, [learner], recipe, 1, "float32", tmp_path / "log", lambda d, t: None)
+        head = trained.heads[""]
         hashes.append(sha256_of_weights(encoder) + sha256_of_weights(head))
         answers, _ = predict(encoder, tokenizer, head, shape, spec, held_out, "float32")
     assert hashes[0] == hashes[1]

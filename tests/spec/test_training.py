@@ -20,7 +20,7 @@ from xstilts.tasks import get_task
 from xstilts.tasks.shapes import SHAPES, Feature, Pieces, Spec
 from xstilts.training.forward import arithmetic, check_length, collate, forward
 from xstilts.training.inference import predict
-from xstilts.training.loop import train
+from xstilts.training.loop import Learner, train
 
 RECIPE = next(s for s in plan(mini()).steps.values() if isinstance(s, Train)).recipe
 
@@ -31,10 +31,9 @@ def run(task: str, seed: int, log: Path, precision: str = "float32", rows: int =
     data = get_source("microworld").rows(declared, "train", "en")[:rows]
     recipe = {**RECIPE, "stride": 64, "max_query": 32, "max_answer": 12, "temperature": 0.05, **changes}
     spec = Spec.of(recipe, declared.labels, encoder.config.num_hidden_layers)
-    head, notes = train(
-        encoder, tokenizer, SHAPES.get(declared.shape), spec, data, recipe, seed, precision, log, lambda d, t: None
-    )
-    return encoder, tokenizer, head, spec, notes
+    learner = Learner("", "", SHAPES.get(declared.shape), spec, data)
+    trained = train(encoder, tokenizer, [learner], recipe, seed, precision, log, lambda d, t: None)
+    return trained.encoder, tokenizer, trained.heads[""], spec, trained.notes
 
 
 @pytest.mark.parametrize("task", ["mw_nli", "mw_pos", "mw_squad", "mw_choice"])
@@ -97,10 +96,10 @@ def test_a_checkpoint_is_a_hugging_face_folder(tmp_path: Path) -> None:
     """What a training saves, transformers loads, and the weights are those that were trained."""
     from transformers import AutoModel, AutoTokenizer
 
-    from xstilts.models.encoder import load_head, save_checkpoint
+    from xstilts.models.encoder import StoredHead, load_head, save_checkpoint
 
     encoder, tokenizer, head, spec, _ = run("mw_nli", 1, tmp_path / "log")
-    save_checkpoint(tmp_path / "c", encoder, tokenizer, head, "classify", spec.labels)
+    save_checkpoint(tmp_path / "c", encoder, tokenizer, [StoredHead("", "classify", spec.labels, head)])
     again = AutoModel.from_pretrained(tmp_path / "c", dtype=torch.float32)
     again.pooler = None  # transformers adds one with random weights; nothing reads it
     assert sha256_of_weights(again) == sha256_of_weights(encoder)

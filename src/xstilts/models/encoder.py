@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from xstilts.errors import UserError
@@ -75,24 +76,86 @@ def _loading(where: str) -> Iterator[None]:
         ) from None
 
 
-def save_checkpoint(
-    folder: Path, encoder: Any, tokenizer: Any, head: nn.Module, shape: str, labels: tuple[str, ...]
-) -> None:
-    """Write a folder that `AutoModel` and `AutoTokenizer` read, with `head.safetensors` and `head.json` beside."""
+def load_language_model(model: str, identity: str, base: Path | None) -> tuple[Any, Any, nn.Module]:
+    """(encoder, tokenizer, head [n, H] to [n, vocabulary]) like `load_encoder`, with the head that the encoder was
+    pretrained with; its output weights may be the encoder's own embeddings. Raises `UserError` where it has none.
+    """
+    where, revision = (str(base), None) if base is not None else (model, revision_of(identity))
+    tokenizer = load_tokenizer(where, revision)
+    with _loading(where):
+        whole, loading = AutoModelForMaskedLM.from_pretrained(
+            where, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **_options(revision)
+        )
+    head = next((part for name in _LANGUAGE_HEADS if (part := getattr(whole, name, None)) is not None), None)
+    if head is None or loading["missing_keys"] or tokenizer.mask_token is None:
+        what = "no mask piece" if tokenizer.mask_token is None else "no masked-language-model head among its weights"
+        raise UserError(f"{where!r} has {what}", remedy="leave out mlm, or take an encoder as it was pretrained")
+    return whole.base_model, tokenizer, head
+
+
+_LANGUAGE_HEADS = ("lm_head", "cls")
+"""What transformers calls it: XLM-R and RoBERTa; BERT and DeBERTa."""
+
+
+@torch.no_grad()
+def interpolate(encoder: Any, other: Any, alpha: float) -> None:
+    """Make every weight of `encoder` alpha times itself plus (1 - alpha) times that of `other` (WiSE-FT, arXiv
+    2109.01903)."""
+    others = other.state_dict()
+    for name, weight in encoder.state_dict().items():
+        if weight.is_floating_point():
+            weight.lerp_(others[name], 1 - alpha)
+
+
+def save_checkpoint(folder: Path, encoder: Any, tokenizer: Any, heads: Sequence[StoredHead]) -> None:
+    """Write a folder that `AutoModel` and `AutoTokenizer` read, with each head beside: `head.safetensors` and
+    `head.json` of an only one, `head-NAME...` of several."""
     encoder.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    save_file(dict(head.state_dict()), folder / "head.safetensors")
-    (folder / "head.json").write_text(json.dumps({"shape": shape, "labels": list(labels)}, ensure_ascii=False))
+    for head in heads:
+        stem = f"head-{head.name}" if len(heads) > 1 else "head"
+        save_file(dict(head.module.state_dict()), folder / f"{stem}.safetensors")
+        what = {"shape": head.shape, "labels": list(head.labels)}
+        (folder / f"{stem}.json").write_text(json.dumps(what, ensure_ascii=False))
+
+
+@dataclass(frozen=True)
+class StoredHead:
+    """A head with what is needed to use it again."""
+
+    name: str
+    shape: str
+    labels: tuple[str, ...]
+    module: nn.Module
 
 
 def load_head(folder: Path | None, shape: Shape, width: int) -> tuple[nn.Module, tuple[str, ...]]:
-    """(head, labels) of a checkpoint; a fresh one without weights where the shape has none (retrieval)."""
-    stored = json.loads((folder / "head.json").read_text("utf-8")) if folder else None
+    """(head, labels) of the only head of a checkpoint; a fresh one without weights where the shape has none
+    (retrieval)."""
+    file = folder / "head.json" if folder else None
+    stored = json.loads(file.read_text("utf-8")) if file and file.is_file() else None
     labels = tuple(stored["labels"]) if stored and stored["shape"] == shape.name else ()
     head = shape.head(width, Spec(labels=labels))
     if folder is not None and head.state_dict():
         head.load_state_dict(load_file(folder / "head.safetensors"))
     return head, labels
+
+
+@torch.no_grad()
+def reuse_head(folder: Path, head: nn.Module, shape: str, labels: tuple[str, ...]) -> str:
+    """Fill `head` with the weights of that head of a checkpoint which is of the same shape and has the same labels,
+    in whatever order; returns its file's name. Raises `UserError` where there is none."""
+    for file in sorted(folder.glob("head*.json")):
+        stored = json.loads(file.read_text("utf-8"))
+        if stored["shape"] == shape and sorted(stored["labels"]) == sorted(labels):
+            weights = load_file(file.with_suffix(".safetensors"))
+            order = [stored["labels"].index(label) for label in labels]
+            if order != sorted(order):
+                weights = {n: w[order] if n.startswith("out.") else w for n, w in weights.items()}
+            head.load_state_dict(weights)
+            return file.stem
+    raise UserError(f"no head in {folder} is of shape {shape} with labels {', '.join(labels)}",
+                    remedy="set reuse_head: false")  # fmt: skip
 
 
 def sha256_of_weights(module: nn.Module) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from xstilts.errors import UserError, did_you_mean
+from xstilts.models import size
 from xstilts.store import sha256_of
 
 MICROWORLD = "microworld"
@@ -33,6 +34,10 @@ class Model:
     large: bool
     """Whether it has 24 layers or more (a hub id: whether its name says so), for presets that tell the two apart."""
     description: str
+    parameters: int = 0
+    """All parameters, embeddings included; 0 when unknown. For estimates only."""
+    tokenizer_bytes: int = 0
+    """Size of its `tokenizer.json`; 0 when unknown."""
 
 
 def find_model(name: str, revision: str, folder: Path) -> Model:
@@ -50,8 +55,13 @@ def find_model(name: str, revision: str, folder: Path) -> Model:
         near = did_you_mean(local.name, beside) if get_close_matches(local.name, beside) else ""
         remedy = near or "check the path, or give a hub id such as FacebookAI/xlm-roberta-base"
         raise UserError(f"no model folder {local}", remedy=remedy)
-    large = "large" in name.lower()
-    return Model(f"hub:{name}@{revision}", name, 0, large, f"{name} at revision {revision} of the Hugging Face hub")
+    large, known = "large" in name.lower(), size.known(name)
+    config = size.KNOWN[known] if known else {}
+    return Model(
+        f"hub:{name}@{revision}", name, size.body_parameters(config), large,
+        f"{name} at revision {revision} of the Hugging Face hub", size.parameters(config),
+        size.TOKENIZERS.get(known or "", 0),
+    )  # fmt: skip
 
 
 def _local(folder: Path, title: str) -> Model:
@@ -74,8 +84,10 @@ def _local(folder: Path, title: str) -> Model:
     files = [config_file, *weights, folder / "tokenizer.json"]
     stamps = tuple((str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files)
     large = config.get("num_hidden_layers", 0) >= 24
-    words = f"{title}, {_words(config)}"
-    return Model(f"sha256:{_hash(stamps)}", str(folder), _body_parameters(config), large, words)
+    return Model(
+        f"sha256:{_hash(stamps)}", str(folder), size.body_parameters(config), large, f"{title}, {_words(config)}",
+        size.parameters(config), (folder / "tokenizer.json").stat().st_size,
+    )  # fmt: skip
 
 
 @lru_cache
@@ -84,12 +96,6 @@ def _hash(stamps: tuple[tuple[str, int, int], ...]) -> str:
     for path, _, _ in stamps:
         digest.update(f"{Path(path).name}:{sha256_of(Path(path))}\n".encode())
     return digest.hexdigest()
-
-
-def _body_parameters(config: dict[str, Any]) -> int:
-    """12 H^2 a layer at the usual inner width of 4 H: four attention matrices and two of the inner size."""
-    width, inner = config.get("hidden_size", 0), config.get("intermediate_size", 0)
-    return int(config.get("num_hidden_layers", 0) * (4 * width * width + 2 * width * inner))
 
 
 def _words(config: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from xstilts.analysis.best import Best, best_per_target
 from xstilts.analysis.gains import BASELINE
 from xstilts.analysis.gains import gains as gains_of
 from xstilts.analysis.gains import scores as scores_of
@@ -18,6 +19,8 @@ CONTRIBUTIONS = (
     "intermediate", "category", "control", "target", "level", "shape", "metric", "primary", "perturbation",
     "seed", "language", "seen", "id", "numerator", "denominator",
 )  # fmt: skip
+DEGENERATE = ("intermediate", "target", "seed", "phase", "reason", "restarts", "remedied",
+              "key")  # fmt: skip
 STEPS = ("key", "kind", "label", "seconds", "state", "error")
 
 
@@ -37,6 +40,17 @@ class Results:
     """One row per step: `key`, `kind`, `label`, `seconds`, `state` (`done`, `failed`, or others), `error`."""
     environment: dict[str, Any] = field(default_factory=dict)
     """Versions, `host cpu`, `precision`, `git commit` and so on; `created`, a report's only time stamp."""
+    dev: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """English dev rows of the targets, with the columns of `contributions`: what the best intermediate of a target is
+    chosen by, and nothing else."""
+    degenerate: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """Trainings that collapsed or diverged, a row per training and target that it is part of: `intermediate`, `target`
+    ("": all that the intermediate has), `seed` (the study's), `phase` (`intermediate` or `target`), `reason` (a
+    sentence), `restarts` (with the next seed), `remedied` (whether a restart cured it); where several rows are one
+    training, also `key`, which names it. `study["degenerate_rule"]` states when a training is degenerate."""
+    forecasts: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """One row per method, target and intermediate: `method`, `target`, `intermediate`, `category`, `control`, `score`
+    (`xstilts predict-gain`); empty where nothing was foretold."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +90,11 @@ class Frames:
     def gains(self) -> pd.DataFrame:
         """See `xstilts.analysis.gains.gains`."""
         return gains_of(self.contributions)
+
+    @cached_property
+    def best(self) -> Best:
+        """See `xstilts.analysis.best.best_per_target`."""
+        return best_per_target(self.contributions, self.results.dev, self.gains)
 
     @cached_property
     def intermediates(self) -> list[Entry]:

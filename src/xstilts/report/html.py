@@ -1,4 +1,4 @@
-"""Writes the report: report.html (one file, no network, no script), report.md, scores.csv and gains.csv."""
+"""Writes the report: report.html (one file, no network, no script), report.md and the tables as CSV."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ from markupsafe import Markup
 
 from xstilts.analysis.summary import controls
 from xstilts.report import tables, words
+from xstilts.report.best import average_table, best_table, best_words
+from xstilts.report.degenerate import DAGGER, FOOTNOTE, degenerate_cautions, degenerate_rule, degenerate_table, doubtful
 from xstilts.report.figures import by_language, heat_map
+from xstilts.report.forecasts import forecast_table, trust
 from xstilts.report.frames import Frames, Results
 from xstilts.report.text import clean, duration, markdown, signed, span
 
 
 def write_report(results: Results, out: Path) -> Path:
-    """Writes the four files into `out`, made if need be, and returns the path of report.html.
+    """Writes report.html, report.md, scores.csv, gains.csv and best.csv into `out`, made if need be, and returns the
+    path of report.html; `forecasts.csv` beside them where gains were foretold.
 
     The same results give the same bytes. The only time stamp is `results.environment["created"]`, which
     stands in one line that begins with "Created".
@@ -30,6 +34,9 @@ def write_report(results: Results, out: Path) -> Path:
     _write(out / "report.md", _environment(html=False).get_template("report.md.j2").render(values))
     _write(out / "scores.csv", _csv(frames.scores))
     _write(out / "gains.csv", _csv(frames.gains))
+    _write(out / "best.csv", _csv(frames.best.figures))
+    if len(results.forecasts):
+        _write(out / "forecasts.csv", _csv(results.forecasts))
     return page
 
 
@@ -41,6 +48,7 @@ def view(frames: Frames) -> dict[str, Any]:
     arms = {e.name: e.title for e in frames.intermediates}
     targets = {e.name: e.title for e in frames.targets}
     failed = tables.failed_table(frames.steps)
+    in_doubt = doubtful(frames)
     has_gains = bool(frames.gains["gain"].notna().any())
     return {
         "title": clean(study.get("name") or "study"),
@@ -49,14 +57,21 @@ def view(frames: Frames) -> dict[str, Any]:
         "cautions": [
             *(clean(c, 1000) for c in study.get("cautions") or []),
             *words.cautions(frames.gains, verdicts),
+            *degenerate_cautions(frames),
             *_failures(frames.steps),
         ],
         "reading": words.reading(frames.gains) if has_gains else "",
         "controls": [_control(row) for row in verdicts[verdicts["target"] == ""].to_dict("records")],
         "control_table": tables.control_table(verdicts, frames),
         "heat_map": heat_map(frames, "heat") if arms and targets and has_gains else None,
+        "forecasts": trust(frames),
+        "forecast_table": forecast_table(frames),
         "category_table": tables.category_table(frames),
-        "gain_table": tables.gain_table(frames),
+        "gain_table": tables.gain_table(frames, in_doubt, DAGGER),
+        "footnote": FOOTNOTE if in_doubt else "",
+        "best_words": best_words(frames),
+        "best_table": best_table(frames),
+        "average_table": average_table(frames),
         "languages": _languages(frames),
         "unseen": _unseen(frames.contributions),
         "score_tables": tables.score_tables(frames),
@@ -67,6 +82,8 @@ def view(frames: Frames) -> dict[str, Any]:
         "data_table": tables.data_table(study.get("data")),
         "time_table": tables.time_table(frames.steps),
         "total_time": duration(float(frames.steps["seconds"].astype(float).sum())),
+        "degenerate_rule": degenerate_rule(frames),
+        "degenerate_table": degenerate_table(frames),
         "failed_table": failed,
         "command": clean(study.get("command") or "", 2000),
         "created": clean(created) if created else "",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,8 +42,9 @@ def _cells(texts: Iterable[object], look: str = "") -> list[Cell]:
 _KEY = ("intermediate", "target", "perturbation")
 
 
-def gain_table(frames: Frames) -> Table:
-    """Zero-shot gain of every intermediate on every target, with English beside it."""
+def gain_table(frames: Frames, marked: Container[tuple[str, str]] = (), mark: str = "") -> Table:
+    """Zero-shot gain of every intermediate on every target, with English beside it; gains of the (intermediate,
+    target) in `marked` bear the mark."""
     rows = frames.gains[frames.gains["primary"].astype(bool)]
     english = keyed(rows[rows["language"] == SOURCE], *_KEY)
     perturbations = sorted(rows["perturbation"].unique(), key=lambda name: (name != "clean", name))
@@ -65,8 +66,8 @@ def gain_table(frames: Frames) -> Table:
                 look = "strong" if excludes_zero(row["low"], row["high"]) else ""
                 table.rows.append([
                     *_cells([target.title, arm.title, *([perturbation] if many else [])]),
-                    Cell(signed(row["gain"]), look), Cell(span(row["low"], row["high"]), look),
-                    Cell(plain(row["baseline"])), Cell(plain(row["score"])),
+                    Cell(signed(row["gain"]) + (mark if key[:2] in marked else ""), look),
+                    Cell(span(row["low"], row["high"]), look), Cell(plain(row["baseline"])), Cell(plain(row["score"])),
                     Cell(DASH if en is None else signed(en["gain"])),
                     Cell(DASH if en is None else span(en["low"], en["high"])),
                     Cell(str(row["n_seeds"])), Cell(str(row["missing"]), "" if row["missing"] else "quiet"),

@@ -42,6 +42,10 @@ class Source(Protocol):
         """Like `rows`, for a file in the task's own layout that stands in for a split."""
         ...
 
+    def left_out_of(self, path: Path | str, task: Task, language: str) -> dict[str, int]:
+        """What such a file holds that its rows leave out (defects of machine-translated files), counted by reason."""
+        ...
+
 
 def get_source(name: str, data: Path | None = None) -> Source:
     """The source called `name`; `files` reads the folder `data`, in which `hub` looks for stand-ins alone.

@@ -31,6 +31,8 @@ class Predict(Step):
     """Key of the `Pretrain` step that made it; None: it is at hand, at `model`."""
     checkpoint: str | None = None
     """Key of the `Train` step to evaluate; None evaluates the pretrained encoder itself (retrieval only)."""
+    alpha: float = 1.0
+    """Share of the checkpoint in the weights that are evaluated; the rest is the pretrained encoder's."""
     task: str
     shape: str
     data: tuple[tuple[str, str], ...]
@@ -56,12 +58,15 @@ class Predict(Step):
 
         Raises `UserError` where no rows are left to tune on.
         """
-        from xstilts.models.encoder import load_encoder, load_head
+        from xstilts.models.encoder import interpolate, load_encoder, load_head
         from xstilts.tasks.shapes import SHAPES, Spec
         from xstilts.training.inference import predict, tune
 
         folder = checkpoint_folder(work.store, self.checkpoint, self.pretrained)
         encoder, tokenizer = load_encoder(self.model, self.encoder, folder)
+        if self.alpha != 1:
+            start = checkpoint_folder(work.store, None, self.pretrained)
+            interpolate(encoder, load_encoder(self.model, self.encoder, start)[0], self.alpha)
         shape = SHAPES.get(self.shape)
         head, labels = load_head(folder if self.checkpoint else None, shape, encoder.config.hidden_size)
         spec = Spec.of(self.options, labels, encoder.config.num_hidden_layers)

@@ -47,23 +47,31 @@ class Prepare(Step):
             rows = source.rows(task, self.split, self.language)
         else:
             rows = source.rows_from(self.file, task, self.language)
+            if left_out := source.left_out_of(self.file, task, self.language):
+                work.notes["left_out"] = left_out
         work.notes["examples"] = len(rows)
         work.progress(len(rows), len(rows))
         pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMAS[task.shape]), work.out / "rows.parquet")
 
 
 def read_rows(store: Store, keys: tuple[str, ...], start: int = 0, stop: int | None = None) -> list[Row]:
-    """Rows of published `Prepare` steps, concatenated.
+    """Rows of published `Prepare` and `Translate` steps, concatenated.
 
     Where `start`/`stop` cut, they cut a fixed random order of the rows, so that a sample of n rows is the same
     for every seed and, in parallel data, for every language. Without a cut the official order is kept.
     """
     import numpy as np
 
-    tables = [pq.read_table(store.path("Prepare", key) / "rows.parquet") for key in keys]
+    tables = [pq.read_table(_rows_file(store, key)) for key in keys]
     table = pa.concat_tables(tables)
     if start or (stop is not None and stop < table.num_rows):
         order = np.random.Generator(np.random.PCG64(20200513)).permutation(table.num_rows)[start:stop]
         table = table.take(pa.array(order))
     rows: list[Row] = table.to_pylist()
     return rows
+
+
+def _rows_file(store: Store, key: str) -> Path:
+    """Where a published step of either kind that gives rows has them: a key does not say its kind."""
+    files = [store.path(kind, key) / "rows.parquet" for kind in ("Prepare", "Translate")]
+    return next((file for file in files if file.is_file()), files[0])

@@ -5,7 +5,7 @@ File names are those of the official releases; the alternatives after them are n
 
 from __future__ import annotations
 
-from xstilts.languages import codes
+from xstilts.languages import LANGUAGES, codes
 from xstilts.tasks.metadata import Files, Task
 
 NLI = ("contradiction", "entailment", "neutral")
@@ -285,7 +285,22 @@ PARALLEL = Task(
     citation="a collection; cite the sources that its third column names",
 )  # fmt: skip
 
-TASKS = (SNLI, SICK, MNLI, ANLI, RTE, QNLI, QQP, MSRP, SQUAD_V1, SQUAD_V2, COSMOSQA, CCG, PARALLEL)
+TEXT = Task(
+    name="text",
+    title="running text",
+    description="Running text, one sentence or passage a line, for language modelling beside an intermediate task",
+    shape="mlm",
+    category="language model",
+    level="semantic",
+    languages=tuple(LANGUAGES),
+    metrics=("accuracy",),
+    sources=("files",),
+    files=Files(reader="text_lines", train=("{language}.txt", "text/{language}.txt")),
+    licence="per file",
+    citation="your own text; cite where it is from",
+)
+
+TASKS = (SNLI, SICK, MNLI, ANLI, RTE, QNLI, QQP, MSRP, SQUAD_V1, SQUAD_V2, COSMOSQA, CCG, PARALLEL, TEXT)
 
 MIXTURES: dict[str, tuple[str, ...]] = {"anli_plus": ("anli", "mnli", "snli")}
 """Intermediates that the field knows by one name: several tasks on one head, rows in proportion to their number."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -109,6 +110,8 @@ def settle() -> None:
     is faster for encoders of this size.
     """
     torch.set_num_threads(1)
+    # asked for by CUDA's matrix products when algorithms are to be deterministic (cuBLAS, "Results reproducibility")
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
     _keep_memory()
 

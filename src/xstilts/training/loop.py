@@ -1,75 +1,119 @@
-"""The training loop: one task, one head, AdamW, warm-up and linear decay."""
+"""The training loop: one encoder, a head for each kind of task, AdamW, warm-up and linear decay."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from xstilts.errors import StepFailed
+from xstilts.errors import StepFailed, UserError
+from xstilts.models.adapt import add_lora, freeze, merge_lora
 from xstilts.tasks.rows import Row
-from xstilts.tasks.shapes import Shape, Spec
+from xstilts.tasks.shapes import Feature, Shape, Spec
+from xstilts.tasks.shapes.mlm import Masker
 from xstilts.training.batches import training_batches
 from xstilts.training.forward import arithmetic, check_length, collate, device, forward, length_of, settle
+from xstilts.training.mixture import language_probabilities, probabilities, turns
 from xstilts.training.selection import Best
 
 
+class Diverged(StepFailed):
+    """The loss is not finite."""
+
+
+@dataclass(frozen=True)
+class Learner:
+    """One task as the loop sees it."""
+
+    name: str
+    head: str
+    """Learners that name the same head share it."""
+    shape: Shape
+    spec: Spec
+    rows: Sequence[Row]
+
+
+@dataclass
+class Trained:
+    """What a training gives besides the encoder, which it changed."""
+
+    encoder: Any
+    heads: dict[str, nn.Module]
+    losses: dict[str, list[float]] = field(default_factory=dict)
+    """By learner, in the order of its steps."""
+    notes: dict[str, Any] = field(default_factory=dict)
+    """For the manifest."""
+
+
 def train(
-    encoder: Any, tokenizer: Any, shape: Shape, spec: Spec, rows: Sequence[Row], recipe: dict[str, Any], seed: int,
-    precision: str, log: Path, progress: Callable[[int, int], None],
-    dev_score: Callable[[nn.Module], float] | None = None,
-) -> tuple[nn.Module, dict[str, Any]]:  # fmt: skip
-    """Fine-tune `encoder` in place with a fresh head; returns (head, notes for the manifest).
+    encoder: Any, tokenizer: Any, learners: Sequence[Learner], recipe: dict[str, Any], seed: int, precision: str,
+    log: Path, progress: Callable[[int, int], None], *, sampler: dict[str, Any] | None = None,
+    mlm: dict[str, Any] | None = None, language_head: nn.Module | None = None,
+    begin: Callable[[dict[str, nn.Module]], None] | None = None,
+    dev_score: Callable[[Any, dict[str, nn.Module]], float] | None = None,
+) -> Trained:  # fmt: skip
+    """Fine-tune `encoder` in place with fresh heads, one learner a step.
 
-    Everything random comes from `seed`: head weights, batches, dropout. On one machine two calls with equal
-    arguments give bit-equal weights. Writes one JSON line per optimiser step to `log`. Raises `StepFailed` at a
-    loss that is not finite.
+    Several learners take turns as `sampler` and `mlm` say (`mixture.turns`); those of shape `mlm` have `language_head`
+    and come last. `begin` may fill the fresh heads with weights. Everything random comes from `seed`: head weights,
+    turns, batches, masks, dropout. On one machine two calls with equal arguments give bit-equal weights. Writes one
+    JSON line per optimiser step to `log`. Raises `Diverged` at a loss that is not finite, `UserError` where the
+    checkpoint asked for comes after the last step.
 
-    With `dev_score` (the score of the encoder as it stands with the given head) the best weights are kept rather than
-    the last: looked at every `recipe["evaluate_every"]` steps (an epoch where not given) and at the end, until
-    `recipe["patience"]` looks brought nothing better. Looking changes nothing of what is trained.
+    With `dev_score` (the score of the encoder as it stands with its heads) the best weights are kept rather than the
+    last: looked at every `recipe["evaluate_every"]` steps (an epoch where not given) and at the end, until
+    `recipe["patience"]` looks brought nothing better. Looking changes nothing of what is trained. With
+    `recipe["stop_after"]` training stops after that step of the same schedule.
     """
     torch.manual_seed(seed)
     settle()
     where = device()
-    head = shape.head(encoder.config.hidden_size, spec).to(where)
+    heads = _heads(encoder, learners, language_head, where)
+    if begin is not None:
+        begin(heads)
+    if "freeze" in recipe:
+        freeze(encoder, recipe["freeze"])
+    if "lora" in recipe:
+        encoder = add_lora(encoder, recipe["lora"])
     encoder.to(where).train()
-    features = shape.encode(rows, tokenizer, spec, training=True)
-    check_length(features, encoder)
-    # windows and chunks of a row multiply features; a step still sees batch_size of them
-    per_epoch = math.ceil(len(features) / recipe["batch_size"])
-    steps = max(1, round(per_epoch * recipe["epochs"]))
-    optimiser = torch.optim.AdamW(
-        _groups(encoder, head, recipe), lr=recipe["learning_rate"], weight_decay=recipe["weight_decay"], fused=True
-    )
+    batches, order, per_epoch = _batches(learners, encoder, tokenizer, recipe, sampler or {}, mlm or {}, seed)
+    steps = len(order)
+    if recipe.get("stop_after", 1) > steps:
+        raise UserError(
+            f"the checkpoint after step {recipe['stop_after']} is asked for, and the training has {steps} steps",
+            remedy="lower select, or raise steps or epochs",
+        )
+    groups = _groups(encoder, heads, recipe)
+    optimiser = torch.optim.AdamW(groups, lr=recipe["learning_rate"], weight_decay=recipe["weight_decay"], fused=True)
     warmup = max(1, min(steps, recipe["warmup_steps"] if "warmup_steps" in recipe else round(steps * recipe["warmup"])))
     best = None
     if dev_score is not None:
         every = recipe.get("evaluate_every") or per_epoch
-        best = Best((encoder, head), lambda: dev_score(head), every, recipe.get("patience"))
+        best = Best((encoder, *heads.values()), lambda: dev_score(encoder, heads), every, recipe.get("patience"))
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: min((step + 1) / warmup, (steps - step) / max(1, steps - warmup + 1))
     )
-    generator = torch.Generator().manual_seed(seed)
-    batches = training_batches([length_of(f) for f in features], recipe["batch_size"], generator)
     context, arithmetic_name = arithmetic(precision)
-    parameters = [*encoder.parameters(), *head.parameters()]
-    done, pieces, last = 0, 0, float("nan")
+    modules = nn.ModuleList([encoder, *heads.values()])
+    parameters = [p for p in modules.parameters() if p.requires_grad]
+    trained = Trained(encoder, heads)
+    done, pieces, last, step = 0, 0, float("nan"), 0
     with log.open("w", encoding="utf-8") as lines:
-        for step in range(1, steps + 1):
-            part = [features[i] for i in next(batches)]
+        for step, turn in enumerate(order, start=1):
+            learner, part = learners[turn], next(batches[turn])
             batch = collate(part, tokenizer.pad_token_id, where)
             with context:
-                output = forward(encoder, head, shape, spec, batch, part)
-            loss = shape.loss(output, part, spec)
+                output = forward(encoder, heads[learner.head], learner.shape, learner.spec, batch, part)
+            loss = learner.shape.loss(output, part, learner.spec)
             last = loss.item()
             if not math.isfinite(last):
-                raise StepFailed(
+                raise Diverged(
                     f"the loss is {last} at optimiser step {step} of {steps}; lower learning_rate "
                     f"(now {recipe['learning_rate']:g}) or raise warmup"
                 )
@@ -77,30 +121,117 @@ def train(
             nn.utils.clip_grad_norm_(parameters, recipe["clip"])
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
-            line = {"step": step, "loss": last, "rate": schedule.get_last_lr()[0]}
+            trained.losses.setdefault(learner.name, []).append(last)
+            line: dict[str, Any] = {"step": step, "loss": last, "rate": schedule.get_last_lr()[0]}
+            if len(learners) > 1:
+                line["task"] = learner.name
             if best is not None and (step % best.every == 0 or step == steps):
                 line["dev_score"] = best.look(step)
             lines.write(json.dumps(line) + "\n")
             schedule.step()
             done, pieces = done + len(part), pieces + int(batch["attention_mask"].sum())
-            progress(done, max(done, round(len(features) * recipe["epochs"])))
-            if best is not None and best.out_of_patience:
+            progress(done, max(done, steps * recipe["batch_size"]))
+            if step == recipe.get("stop_after") or (best is not None and best.out_of_patience):
                 break
     chosen = best.restore() if best is not None else {}
-    encoder.cpu().eval()
-    notes = {
+    if "lora" in recipe:
+        trained.encoder = merge_lora(encoder)
+    trained.encoder.requires_grad_(True).cpu().eval()
+    for head in heads.values():
+        head.cpu().eval()
+    trained.notes = {
         "examples": done, "pieces": pieces, "optimiser_steps": step, "final_loss": last,
-        "precision": arithmetic_name, "device": str(where), **chosen,
+        "trained_parameters": sum(p.numel() for p in parameters), "precision": arithmetic_name, "device": str(where),
+        **({"steps_by_task": {name: len(part) for name, part in trained.losses.items()}} if len(learners) > 1 else {}),
+        **chosen,
     }  # fmt: skip
-    return head.cpu().eval(), notes
+    return trained
 
 
-def _groups(encoder: nn.Module, head: nn.Module, recipe: dict[str, Any]) -> list[dict[str, Any]]:
-    """Parameter groups: no weight decay on biases and norms (one-dimensional), a rate of its own for the head."""
-    groups = []
-    for module, rate in ((encoder, None), (head, recipe.get("head_learning_rate"))):
+def _batches(
+    learners: Sequence[Learner], encoder: Any, tokenizer: Any, recipe: dict[str, Any], sampler: dict[str, Any],
+    mlm: dict[str, Any], seed: int,
+) -> tuple[list[Iterator[list[Feature]]], list[int], int]:  # fmt: skip
+    """(batches of each learner, without end; index of the learner of each optimiser step; steps in an epoch)."""
+    size = recipe["batch_size"]
+    seeds = [seed + 7919 * i for i in range(len(learners))]  # any distinct ones, the first as if it were alone
+    tasks = [learner for learner in learners if not is_text(learner)]
+    texts = learners[len(tasks) :]
+    encoded = [encode(learner, encoder, tokenizer, learner.rows) for learner in tasks]
+    # windows and chunks of a row multiply features; a step still sees batch_size of them
+    capped = [
+        _capped(learner, len(features), sampler.get("cap")) for learner, features in zip(tasks, encoded, strict=True)
+    ]
+    per_epoch = sum(math.ceil(count / size) for count in capped or [len(learner.rows) for learner in texts])
+    steps = recipe.get("steps") or max(1, round(per_epoch * recipe["epochs"]))
+    order = [0] * steps if len(learners) == 1 else _turns(tasks, texts, steps, sampler, mlm, seed)
+    batches = [_draw(f, size, s) for f, s in zip(encoded, seeds, strict=False)]
+    for i, learner in enumerate(texts, start=len(tasks)):
+        # text is plenty: no more of it is encoded than is drawn
+        drawn = torch.randperm(len(learner.rows), generator=torch.Generator().manual_seed(seeds[i]))
+        rows = [learner.rows[k] for k in drawn[: max(1, order.count(i)) * size].tolist()]
+        masker = Masker(tokenizer, learner.spec.mask_rate, seeds[i])
+        batches.append(map(masker, _draw(encode(learner, encoder, tokenizer, rows), size, seeds[i])))
+    return batches, order, per_epoch
+
+
+def is_text(learner: Learner) -> bool:
+    """Whether it is running text, learned by masking."""
+    return learner.shape.name == "mlm"
+
+
+def encode(learner: Learner, encoder: Any, tokenizer: Any, rows: Sequence[Row]) -> list[Feature]:
+    """The features of rows to train on. Raises `UserError` where they are too long for the encoder."""
+    features = learner.shape.encode(rows, tokenizer, learner.spec, training=True)
+    check_length(features, encoder)
+    return features
+
+
+def _capped(learner: Learner, features: int, cap: int | None) -> float:
+    """Features of a pass over a learner's rows, or over what the cap leaves of them."""
+    return features * (1.0 if cap is None else min(1.0, cap / len(learner.rows)))
+
+
+def _draw(features: list[Feature], size: int, seed: int) -> Iterator[list[Feature]]:
+    generator = torch.Generator().manual_seed(seed)
+    for indices in training_batches([length_of(f) for f in features], size, generator):
+        yield [features[i] for i in indices]
+
+
+def _turns(
+    tasks: Sequence[Learner], texts: Sequence[Learner], steps: int, sampler: dict[str, Any], mlm: dict[str, Any],
+    seed: int,
+) -> list[int]:  # fmt: skip
+    by_size, by_language = ({learner.name: len(learner.rows) for learner in kind} for kind in (tasks, texts))
+    chances = probabilities(by_size, sampler) if tasks else {}
+    spoken = language_probabilities(by_language, mlm["exponent"]) if texts else {}
+    return turns(list(chances.values()), steps, list(spoken.values()), mlm.get("weight", 1.0), seed)
+
+
+def _heads(
+    encoder: Any, learners: Sequence[Learner], language_head: nn.Module | None, where: torch.device
+) -> dict[str, nn.Module]:
+    """A head for each name, fresh but for that of language modelling."""
+    heads: dict[str, nn.Module] = {}
+    for learner in learners:
+        if learner.head not in heads:
+            fresh = not is_text(learner)
+            head = learner.shape.head(encoder.config.hidden_size, learner.spec) if fresh else language_head
+            assert head is not None
+            heads[learner.head] = head.to(where)
+    return heads
+
+
+def _groups(encoder: nn.Module, heads: dict[str, nn.Module], recipe: dict[str, Any]) -> list[dict[str, Any]]:
+    """Parameter groups: no weight decay on biases and norms (one-dimensional), a rate of its own for fresh heads. A
+    language model's head may hold the encoder's embeddings: they are learned once, with the encoder."""
+    groups, taken = [], set[int]()
+    rates = [(encoder, None), *((head, recipe.get("head_learning_rate")) for head in heads.values())]
+    for module, rate in rates:
+        own = [p for p in module.parameters() if p.requires_grad and id(p) not in taken]
+        taken |= {id(p) for p in module.parameters()}
         for decays in (True, False):
-            chosen = [p for p in module.parameters() if p.requires_grad and (p.dim() > 1) == decays]
+            chosen = [p for p in own if (p.dim() > 1) == decays]
             if chosen:
                 groups.append(
                     {"params": chosen} | ({} if decays else {"weight_decay": 0.0}) | ({"lr": rate} if rate else {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,11 +18,46 @@ from xstilts.tasks.rows import Row
 def squad_json(path: Path, task: Task, language: str) -> list[Row]:
     """Rows of shape `span` from SQuAD v1.1's layout; every question must have an answer.
 
-    Offsets count code points. An answer that is blank, or not in the passage at its offset, is refused.
+    Offsets count code points. An answer that is blank, or not in the passage at its offset, is refused, except in a
+    language that the task does not have: such a file is a machine translation (see `squad_left_out`).
     """
     text = read_text(path)
+    if language not in task.all_languages:
+        return _translated(text, path, Counter())
     rows = [_row(item, path, text, unanswerable=False) for item in _questions(text, path)]
     return _distinct(rows, path, text)
+
+
+def squad_left_out(path: Path, task: Task, language: str) -> dict[str, int]:
+    """What of a machine-translated training file (XTREME's `squad.translate.train.en-de.json`) is left out, by reason.
+
+    An answer that is not at its offset, but once in the passage, is taken from there; questions whose answer is blank,
+    missing or elsewhere more than once are left out, as are those with an id met before. Nothing of other files.
+    """
+    left_out: Counter[str] = Counter()
+    if language not in task.all_languages:
+        _translated(read_text(path), path, left_out)
+    return dict(left_out)
+
+
+def _translated(text: str, path: Path, left_out: Counter[str]) -> list[Row]:
+    rows: dict[str, Row] = {}
+    for question, context in _questions(text, path):
+        id_, asked = text_field(question, "id", path), text_field(question, "question", path)
+        gold = list_field(question, "answers", path)
+        answer = text_field(gold[0], "text", path) if gold else ""
+        start = whole_number_field(gold[0], "answer_start", path) if gold else 0
+        if answer.strip() and not (start >= 0 and context.startswith(answer, start)):
+            start = context.find(answer) if context.count(answer) == 1 else -1
+        if not answer.strip() or not asked.strip():
+            left_out["questions without text or answer"] += 1
+        elif start < 0:
+            left_out["answers that are not in their passage, or more than once"] += 1
+        elif id_ in rows:
+            left_out["questions with an id met before"] += 1
+        else:
+            rows[id_] = {"id": id_, "question": asked, "context": context, "answers": [answer], "starts": [start]}
+    return list(rows.values())
 
 
 def squad2_json(path: Path, task: Task, language: str) -> list[Row]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from xstilts.sources.files.json_fields import parse, text_field
 from xstilts.sources.files.opening import read_lines
 from xstilts.sources.files.refusals import columns, filled, header, known_label, unique
+from xstilts.sources.files.translated import is_translated, translated_pairs
 from xstilts.tasks.metadata import Task
 from xstilts.tasks.rows import Row
 
@@ -27,9 +29,11 @@ def pair_tsv(path: Path, task: Task, language: str) -> list[Row]:
     sentence2, gold_label`, and PAWS-X's `id, sentence1, sentence2, label`, whose ids are used. Else ids count
     the rows from 1, so that the parallel rows of all languages share them. Quotes are text: some of XTREME's
     files are written with CSV quoting and read without, so its models see `"He said ""hi""."` in train and
-    test alike; the same here.
+    test alike; the same here. Five columns are XTREME's translated training files (see `translated`).
     """
     lines = read_lines(path)
+    if is_translated(lines):
+        return translated_pairs(path, task, _SPELLINGS, Counter())
     names = next((known for known in _HEADERS if lines and lines[0].split("\t") == list(known)), None)
     has_id = names == _WITH_ID
     seen: dict[str, int] = {}
@@ -44,6 +48,14 @@ def pair_tsv(path: Path, task: Task, language: str) -> list[Row]:
             label = _SPELLINGS.get(label, label)
         rows.append(pair_row(id_, first, second, label, task, path, number))
     return rows
+
+
+def pair_left_out(path: Path, task: Task, language: str) -> dict[str, int]:
+    """What of a translated training file is left out, counted by reason; nothing of other files."""
+    left_out: Counter[str] = Counter()
+    if is_translated(read_lines(path)):
+        translated_pairs(path, task, _SPELLINGS, left_out)
+    return dict(left_out)
 
 
 def snli_jsonl(path: Path, task: Task, language: str) -> list[Row]:

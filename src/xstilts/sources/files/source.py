@@ -71,6 +71,11 @@ class FilesSource:
         """Like `rows`, for a stand-in file in the task's own layout."""
         return _read(self.stand_in(path, language), task, language)
 
+    def left_out_of(self, path: Path | str, task: Task, language: str) -> dict[str, int]:
+        """Like `left_out`, for a stand-in file."""
+        count = _reader(task).left_out
+        return {} if count is None else count(self.stand_in(path, language), task, language)
+
     def stand_in(self, path: Path | str, language: str) -> Path:
         """The file a study names in place of an official one, relative to the data folder or absolute.
 

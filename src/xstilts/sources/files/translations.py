@@ -1,4 +1,4 @@
-"""Sentences with their English translation: Tatoeba's aligned files and tables of translation pairs."""
+"""Sentences with their English translation: Tatoeba's aligned files and tables of pairs; and text in one language."""
 
 from __future__ import annotations
 
@@ -56,4 +56,14 @@ def parallel_tsv(path: Path, task: Task, language: str) -> list[Row]:
             "text": filled(text, "sentence", path, number),
             "english": filled(english, "English sentence", path, number),
         })  # fmt: skip
+    return rows
+
+
+def text_lines(path: Path, task: Task, language: str) -> list[Row]:
+    """Rows of shape `mlm`, a text each, from lines of running text; blank lines part documents and are no rows. Ids are
+    the line numbers."""
+    lines = enumerate(read_lines(path), start=1)
+    rows = [{"id": str(number), "text_a": line, "text_b": None} for number, line in lines if line.strip()]
+    if not rows:
+        raise UserError("holds no text", file=path)
     return rows

@@ -63,6 +63,10 @@ class HubSource:
         files = self._stand_in(path, language)
         return _read(read_table(files, files[0] if len(files) == 1 else files[0].parent), task, language)
 
+    def left_out_of(self, path: Path | str, task: Task, language: str) -> dict[str, int]:
+        """Nothing: these readers use every row or refuse."""
+        return {}
+
     def _stand_in(self, path: Path | str, language: str) -> list[Path]:
         """The parquet files a study names in place of a split, absolute or relative to the study's `data` folder."""
         wanted = Path(_expand(str(path), language)).expanduser()

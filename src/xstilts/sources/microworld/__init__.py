@@ -22,7 +22,8 @@ from xstilts.sources.microworld.tasks import MICROWORLD_TASKS
 from xstilts.tasks.metadata import Split, Task
 from xstilts.tasks.rows import Row
 
-__all__ = ["BASE", "CODES", "ENCODER", "LANGUAGES", "MICROWORLD_TASKS", "VERSION", "Language", "Microworld", "distance"]
+__all__ = ["BASE", "CODES", "ENCODER", "LANGUAGES", "MICROWORLD_TASKS", "VERSION", "Language", "Microworld", "distance",
+           "realised"]  # fmt: skip
 
 VERSION = 1
 """Raised whenever any row of any task changes."""
@@ -61,6 +62,12 @@ def _row(name: str, number: str, meaning: Any, code: str) -> Row:
     return to_row[_TASKS[name].shape](number, meaning, code)
 
 
+def realised(name: str, split: Split, code: str) -> list[Row]:
+    """All rows of a split in any language, those included that `Microworld.rows` keeps back: the exact translations of
+    an intermediate's rows."""
+    return [_row(name, f"{split}-{number}", meaning, code) for number, meaning in enumerate(_meanings(name, split))]
+
+
 class Microworld:
     """The source `microworld`: every row of its tasks, generated."""
 
@@ -86,8 +93,7 @@ class Microworld:
         self._check(task, split, language)
         if task.shape == "mlm":
             return text_rows(language, TEXT_SIZE)
-        return [_row(task.name, f"{split}-{number}", meaning, language)
-                for number, meaning in enumerate(_meanings(task.name, split))]  # fmt: skip
+        return realised(task.name, split, language)
 
     def identity_of(self, path: Path | str, task: Task, language: str) -> str:
         """The microworld reads no files: always a UserError."""
@@ -96,6 +102,10 @@ class Microworld:
     def rows_from(self, path: Path | str, task: Task, language: str) -> list[Row]:
         """The microworld reads no files: always a UserError."""
         raise UserError(f"the microworld reads no files: {path}", remedy="name a split, such as mw_nli.dev")
+
+    def left_out_of(self, path: Path | str, task: Task, language: str) -> dict[str, int]:
+        """The microworld reads no files: nothing."""
+        return {}
 
     def _check(self, task: Task, split: Split, language: str) -> None:
         if task.name not in _TASKS:

@@ -16,7 +16,7 @@ from xstilts.tasks.rows import Row
 if TYPE_CHECKING:
     import torch
 
-_NAMES = ("classify", "tag", "features", "parse", "span", "choice", "retrieve", "mine")
+_NAMES = ("classify", "tag", "features", "parse", "span", "choice", "retrieve", "mine", "mlm")
 SHAPES = Registry(
     "shapes",
     "shape",
@@ -64,6 +64,7 @@ class Spec:
     temperature: float = 0.05
     null_threshold: float | None = None
     neighbours: int = 4
+    mask_rate: float = 0.15
     threshold: float | None = None
     """Mine: pairs of a lower margin are not given; tuned by `predict`, never set by a study."""
 

@@ -1,0 +1,198 @@
+"""From a store to what a report is made from: scores and predictions of a plan's cells, how its steps went."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xstilts.forecast import forecasts_of, read_forecasts
+from xstilts.graph import Arm, Cell, Plan
+from xstilts.steps.predict import Predict
+from xstilts.steps.prepare import Prepare
+from xstilts.store import Store, versions
+from xstilts.tasks import get_task
+from xstilts.training.degenerate import RULE
+
+if TYPE_CHECKING:
+    from xstilts.report.frames import Results
+
+DEMO = Path(__file__).parent / "sources" / "microworld" / "demo.yaml"
+"""The embedded study."""
+
+ORACLE = (
+    "Checkpoints of the targets were chosen by dev rows of the evaluated languages (select: oracle). The scores are an "
+    "upper bound and not zero-shot."
+)
+"""What a report says first where the selection has seen labels of the evaluated languages."""
+
+
+def collect_plan(graph: Plan, store: Store) -> Results:
+    """What the store holds of a plan: contributions of all cells that are scored, steps, environment,
+    forecasts."""
+    import pandas as pd
+
+    from xstilts.report.frames import Results
+
+    state = {key: store.has(step) for key, step in graph.steps.items()}
+    steps, created, precisions = [], "", set()
+    for key, step in graph.steps.items():
+        manifest = store.manifest(step) if state[key] else {}
+        failure = None if state[key] else store.failure(step)
+        created = max(created, manifest.get("created", ""))
+        precisions |= {manifest["precision"]} if "precision" in manifest else set()
+        steps.append(
+            {
+                "key": key, "kind": step.kind, "label": graph.labels[key], "seconds": manifest.get("seconds", 0.0),
+                "state": "done" if manifest else "failed" if failure else "not run",
+                "error": failure["error"] if failure else "",
+            }
+        )  # fmt: skip
+    frames = [_contributions(graph, cell, cell.score, store) for cell in graph.cells if state[cell.score]]
+    dev = [_contributions(graph, cell, cell.dev, store) for cell in graph.cells if cell.dev and state[cell.dev]]
+    environment = {
+        "versions": versions(), "host cpu": _cpu(), "cores": os.cpu_count(), "precision": ", ".join(sorted(precisions)),
+        "git commit": _git_commit(), "created": created or datetime.now(UTC).isoformat(timespec="seconds"),
+    }  # fmt: skip
+    scored, chosen = (pd.concat(part, ignore_index=True) if part else pd.DataFrame() for part in (frames, dev))
+    return Results(
+        describe(graph), scored, pd.DataFrame(steps), environment, dev=chosen, degenerate=_degenerate(graph, store),
+        forecasts=read_forecasts(forecasts_of(graph), store),
+    )  # fmt: skip
+
+
+def _degenerate(graph: Plan, store: Store) -> Any:
+    """A row for each cell and degenerate training that it rests on: see `Results.degenerate`."""
+    import pandas as pd
+
+    rows = []
+    for cell in graph.cells:
+        for phase, key in (("intermediate", cell.base), ("target", cell.training)):
+            if key is None or not store.has(graph.steps[key]):
+                continue
+            attempts = store.manifest(graph.steps[key]).get("attempts")
+            if attempts:
+                reasons = [attempt["degenerate"] for attempt in attempts if attempt["degenerate"]]
+                rows.append((cell.arm.name, cell.target, cell.seed, phase, reasons[-1], len(attempts) - 1,
+                             not attempts[-1]["degenerate"], key))  # fmt: skip
+    names = ["intermediate", "target", "seed", "phase", "reason", "restarts", "remedied", "key"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def _contributions(graph: Plan, cell: Cell, key: str, store: Store) -> Any:
+    """The scores of step `key`, with where `cell` stands in the study."""
+    import pandas as pd
+
+    frame = pd.read_parquet(store.path("Score", key) / "scores.parquet")
+    task, seen = get_task(cell.target), set(graph.study.encoder_languages)
+    frame = frame.assign(
+        intermediate=cell.arm.name, category=cell.arm.category, control=cell.arm.control, target=cell.target,
+        level=task.level, shape=task.shape, perturbation=cell.perturbation, seed=cell.seed,
+        primary=frame["metric"] == task.metrics[0],
+        seen=frame["language"].isin(seen) if seen else True,
+    )  # fmt: skip
+    constant = ["intermediate", "category", "control", "target", "level", "shape", "perturbation"]
+    return frame.astype({name: "category" for name in constant}).astype({name: object for name in constant})
+
+
+def describe(graph: Plan) -> dict[str, Any]:
+    """The study in words, for its report."""
+    study = graph.study
+    arms = {cell.arm.name: cell.arm for cell in graph.cells}
+    return {
+        "name": study.name,
+        "question": study.question,
+        "model": graph.model.description,
+        "languages": sorted({code for s in graph.steps.values() if isinstance(s, Predict) for code, _ in s.data}),
+        "seeds": list(study.seeds),
+        "intermediates": [name for name in arms if name != "none"],
+        "targets": [{"name": name, "title": get_task(name).title} for name in study.targets],
+        "stand_ins": [*(_arm_sentence(arm) for name, arm in arms.items() if name != "none"), *graph.notes],
+        "degenerate_rule": RULE,
+        "cautions": [ORACLE] if study.select == "oracle" else [],
+        "settings": {"preset": study.preset, **study.settings} if study.preset else study.settings,
+        "data": [
+            {"task": s.task, "split": s.split, "language": s.language, "source": s.source, "identity": s.content}
+            for s in graph.steps.values()
+            if isinstance(s, Prepare)
+        ],
+        "command": "xstilts demo" if study.file == str(DEMO) else f"xstilts run {study.file or study.name + '.yaml'}",
+    }
+
+
+def _arm_sentence(arm: Arm) -> str:
+    """What an arm is trained on, for the description of the study."""
+    titles = " and ".join(get_task(name).title for name in arm.tasks)
+    if arm.control == "shuffled":
+        return f"shuffled is trained on {titles} with permuted labels: it must not help."
+    if arm.control == "oracle":
+        return "oracle is trained on more rows of each target's own skill: it must help."
+    return f"{arm.name} is trained on {titles} ({arm.category})." if arm.options.plain else _variant_sentence(arm)
+
+
+def _variant_sentence(arm: Arm) -> str:
+    """What an arm that varies something is trained on, and what it varies."""
+    options, titles = arm.options, " and ".join(get_task(name).title for name in arm.tasks)
+    words = [titles or "text alone"]
+    if options.translate is not None:
+        how = f"from files in {', '.join(options.translate.to)}" if options.translate.files else (
+            f"in {', '.join(options.translate.to)}, translated by {options.translate.backend}")  # fmt: skip
+        words.append(how + (" beside English" if options.translate.keep_english else ""))
+    if options.sampler is not None:
+        fields = options.sampler.model_dump(exclude_defaults=True)
+        words.append(f"drawn by {fields}" if fields else "drawn in proportion to their rows")
+    if options.mlm is not None:
+        words.append(f"{options.mlm.weight:g} steps of masked language modelling per step of it")
+    if options.settings:
+        words.append(", ".join(f"{name} {value}" for name, value in options.settings.items()))
+    if options.alpha != 1:
+        words.append(f"targets start at {options.alpha:g} of the way from the pretrained to the intermediate encoder")
+    if options.reuse_head:
+        words.append("targets of the same labels start from its head")
+    return f"{arm.name} is trained on {'; '.join(words)}."
+
+
+def predictions(graph: Plan, store: Store) -> Any:
+    """Every stored prediction of a plan: columns intermediate, seed, perturbation and those of `Predict`."""
+    import pandas as pd
+
+    frames = []
+    for cell in graph.cells:
+        if store.has(graph.steps[cell.score]):
+            (key,) = graph.steps[cell.score].inputs()
+            frame = pd.read_parquet(store.path("Predict", key) / "predictions.parquet")
+            where: dict[str, Any] = {
+                "intermediate": cell.arm.name,
+                "seed": cell.seed,
+                "perturbation": cell.perturbation,
+            }
+            frames.append(frame.assign(**where)[[*where, *frame.columns]])
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def _cpu() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _git_commit() -> str:
+    """The commit of the checkout that xstilts runs from; empty where it is an installed package."""
+    here = Path(__file__).parent
+    try:
+        found = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            timeout=5,  # fmt: skip
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return found.stdout.strip() if found.returncode == 0 else ""

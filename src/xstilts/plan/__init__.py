@@ -1,0 +1,163 @@
+"""From a study to the graph of its steps. Pure: reads data files only to hash them, imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from xstilts.errors import UserError
+from xstilts.graph import Arm, Cell, Plan
+from xstilts.models.identity import find_model
+from xstilts.plan.options import reading
+from xstilts.plan.rows import SOURCE_LANGUAGE, Rows
+from xstilts.plan.trainings import Trainings, training_tasks
+from xstilts.sources import get_source
+from xstilts.sources.assumed import assume as assumed
+from xstilts.steps.predict import Predict
+from xstilts.steps.prepare import Prepare
+from xstilts.steps.pretrain import Pretrain
+from xstilts.steps.score import Score
+from xstilts.steps.train import Train
+from xstilts.study import Study
+from xstilts.tasks import get_task
+from xstilts.tasks.metadata import Task
+
+__all__ = ["SOURCE_LANGUAGE", "plan", "training_tasks"]
+
+_TUNED = ("mine",)
+"""Shapes with a number that is set on dev rows before the evaluation: `Shape.tunes`, which only torch could tell."""
+
+
+def plan(study: Study, assume: bool = False) -> Plan:
+    """Expand a study into steps. Raises `UserError` for missing data or models, before anything runs.
+
+    With `assume` splits that are not at hand are planned as if they were, and the plan's notes say so; it can be
+    looked at, not run.
+    """
+    return _Planner(study, assume).plan()
+
+
+class _Planner:
+    """Holds what every part of the expansion needs."""
+
+    def __init__(self, study: Study, assume: bool) -> None:
+        self.study = study
+        self.graph = Plan(study, find_model(study.model, study.revision, study.folder))
+        self.pretrained = None
+        if study.pretrain is not None:
+            from xstilts.sources.microworld import VERSION
+
+            step = Pretrain(world=VERSION, recipe=study.pretrain)
+            self.pretrained = self.graph.add(step, "encoder of the microworld")
+            self.graph.model = replace(self.graph.model, identity=f"pretrain:{step.key}")
+        self.rows = Rows(study, self.graph, assumed if assume else get_source)
+        self.trainings = Trainings(study, self.graph, self.rows, self.pretrained)
+
+    def plan(self) -> Plan:
+        for target in map(get_task, self.study.targets):
+            languages = self.rows.languages(target)
+            for arm in self.arms(target):
+                for seed in self.study.seeds:
+                    self.graph.cells.append(self.cell(arm, target, languages, seed))
+        self._check_nothing_leaks()
+        self.graph.notes.extend(note for source in self.rows.sources for note in getattr(source, "notes", ()))
+        return self.graph
+
+    def _check_nothing_leaks(self) -> None:
+        """Refuse a study that trains, or chooses checkpoints, by rows that it evaluates on as a test."""
+        steps = self.graph.steps
+        content = {key: (s.source, s.language, s.content) for key, s in steps.items() if isinstance(s, Prepare)}
+        trainings = [s for s in steps.values() if isinstance(s, Train)]
+        trained = {content[key] for s in trainings for key in s.data if key in content}
+        chosen_by = {content[key] for s in trainings for _, key in s.dev if self.study.evaluate_on == "test"}
+        tests = {cell.score for cell in self.graph.cells}
+        for step in [s for key in tests for s in (steps[steps[key].inputs()[0]],) if isinstance(s, Predict)]:
+            for _, key in step.data:
+                for used, how in ((trained, "trains"), (chosen_by, "chooses checkpoints")):
+                    if content[key] in used:
+                        raise UserError(
+                            f"the study {how} on rows that it evaluates on: {self.graph.labels[key]}",
+                            file=self.study.file,
+                            remedy="name other stand-ins, or leave the language out: languages: {TARGET: [...]}",
+                        )
+
+    def arms(self, target: Task) -> Iterator[Arm]:
+        yield Arm("none", "none")
+        arms = {arm.name: arm for arm in self.study.arms}
+        for arm in arms.values():
+            yield Arm(arm.name, arm.category, "", arm.tasks, arm.options(), arm.known_as)
+        controls = self.study.controls
+        if controls.shuffled is not None:
+            arm = arms[controls.shuffled]
+            yield Arm("shuffled", "control", "shuffled", arm.tasks, arm.options(), (*arm.known_as, "shuffled"))
+        if controls.oracle:
+            yield Arm("oracle", "control", "oracle", self.oracle_tasks(target), known_as=("oracle",))
+
+    def oracle_tasks(self, target: Task) -> tuple[str, ...]:
+        tasks = target.oracle if target.oracle is not None else training_tasks(target)
+        if not tasks:
+            what = f"target {target.name} has no task for the oracle control"
+            raise UserError(what, file=self.study.file, remedy="set controls.oracle: false")
+        return tasks
+
+    def cell(self, arm: Arm, target: Task, languages: tuple[str, ...], seed: int) -> Cell:
+        """All steps from the encoder to the scores of one cell."""
+        base = None if arm.name == "none" else self.trainings.intermediate(arm, target, languages, seed)
+        if not arm.control and set(training_tasks(target)) & set(arm.tasks):
+            self.rows.note(
+                f"{arm.name} learns what {target.name} is fine-tuned on: a gain there is no transfer between tasks."
+            )
+        training = self.trainings.target(target, arm, base, languages, seed)
+        data = tuple((language, self.rows.evaluation(target, language)) for language in languages)
+        score = self.evaluated(arm, target, seed, base, training, data)
+        rows = self.choosing_rows(target, data) if self.study.best_on == "dev" and training is not None else ()
+        dev = self.evaluated(arm, target, seed, base, training, rows, dev=True) if rows else None
+        return Cell(arm, target.name, seed, score, base=base, training=training, dev=dev)
+
+    def choosing_rows(self, target: Task, evaluated: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+        """English dev rows that the best intermediate of a target may be chosen by; none where there are none, or where
+        they are the rows that its gain is reported on."""
+        if self.rows.has(target, "dev", SOURCE_LANGUAGE):
+            keys = self.rows.prepare(target, "dev", SOURCE_LANGUAGE)
+            steps = self.graph.steps
+            reported = {step.content for _, key in evaluated if isinstance(step := steps[key], Prepare)}
+            if not any(isinstance(step := steps[key], Prepare) and step.content in reported for key in keys):
+                return tuple((SOURCE_LANGUAGE, key) for key in keys)
+        self.rows.note(
+            f"{target.name} has no English dev rows besides those it is evaluated on: its best intermediate is chosen "
+            "on held-out halves of the test rows."
+        )
+        return ()
+
+    def evaluated(
+        self, arm: Arm, target: Task, seed: int, base: str | None, training: str | None,
+        data: tuple[tuple[str, str], ...], dev: bool = False,
+    ) -> str:  # fmt: skip
+        """Key of the scores of one checkpoint on some rows of a target."""
+        settings = self.trainings.resolve("target", target.shape, *training_tasks(target), target.name)
+        tune = tuple(
+            (language, key)
+            for language, _ in (data if target.shape in _TUNED else ())
+            for key in self.rows.prepare(target, "dev", language)
+        )
+        rows = settings.dev_rows if dev or self.study.evaluate_on == "dev" else settings.test_rows
+        predict = Predict(
+            encoder=self.graph.model.identity,
+            pretrained=self.pretrained,
+            checkpoint=training or base,
+            task=target.name,
+            shape=target.shape,
+            data=data,
+            tune=tune,
+            tune_rows=settings.dev_rows if tune else None,
+            rows=rows,
+            options=reading(settings, target.shape, training=False, decoding=True),
+            alpha=arm.options.alpha if training is None and base is not None else 1.0,
+            model=self.graph.model.location,
+            precision=self.study.precision,
+        )
+        # without an intermediate and without training nothing depends on the seed, and the key says so
+        suffix = f"after {arm.name}, seed {seed}" if training or base else "pretrained encoder"
+        label = f"{target.name}{' dev' if dev else ''} {suffix}"
+        key = self.graph.add(predict, label, round((rows or 0) * len(data)))
+        return self.graph.add(Score(predictions=key, metrics=target.metrics), label)

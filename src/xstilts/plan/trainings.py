@@ -1,0 +1,212 @@
+"""The trainings of a study: what an arm's intermediate phase and a target's fine-tuning learn from, and how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from xstilts.errors import UserError
+from xstilts.graph import Arm, Plan
+from xstilts.plan.options import reading, recipe
+from xstilts.plan.rows import SOURCE_LANGUAGE, Rows
+from xstilts.settings import Settings, resolve
+from xstilts.steps.part import Part
+from xstilts.steps.train import Train
+from xstilts.study import Study
+from xstilts.tasks import get_task
+from xstilts.tasks.metadata import Task
+
+TEXT_HEAD = "mlm"
+
+
+def training_tasks(target: Task) -> tuple[str, ...]:
+    """Tasks whose train split a target is fine-tuned on."""
+    return (target.name,) if target.trains_on is None else target.trains_on
+
+
+@dataclass(frozen=True)
+class Trainings:
+    """Adds `Train` steps to a graph."""
+
+    study: Study
+    graph: Plan
+    rows: Rows
+    pretrained: str | None
+    """Key of the step that makes the encoder; None: it is at hand."""
+
+    def resolve(self, *names: str, own: dict[str, Any] | None = None) -> Settings:
+        """The settings of a chain of names, general to particular; `own` goes before them all."""
+        settings = resolve(self.study.settings, names, self.study.preset, self.graph.model.large, own)
+        how = self.study.select
+        return settings if how is None else settings.model_copy(update={"select": "best" if how == "oracle" else how})
+
+    def target(self, target: Task, arm: Arm, base: str | None, languages: tuple[str, ...], seed: int) -> str | None:
+        """Key of the fine-tuning of a target that goes on from `base`; None where nothing is trained."""
+        names = training_tasks(target)
+        if not names:
+            return None
+        settings = self.resolve("target", target.shape, *names, target.name)
+        keys = [key for name in names for key in self.rows.prepare(get_task(name), "train", SOURCE_LANGUAGE)]
+        dev, metric = self.selection(target.name, (*map(get_task, names), target), settings, languages)
+        part = Part(
+            shape=target.shape, labels=target.labels, data=tuple(keys), stop=settings.train_rows, dev=dev,
+            metric=metric,
+        )  # fmt: skip
+        own = reading(settings, target.shape, training=True, decoding=settings.select == "best")
+        step = self._train((part,), {**recipe(settings), **own}, seed, base=base)
+        if base is not None:
+            start = self.graph.steps[base]
+            assert isinstance(start, Train)
+            same = arm.options.reuse_head and any(
+                part.shape == other.shape and set(part.labels) == set(other.labels) for other in start.parts
+            )
+            step = step.model_copy(update={"alpha": arm.options.alpha, "reuse_head": same})
+        rows = _examples(settings, settings.train_rows)
+        return self.graph.add(step, f"{target.name} after {arm.name}, seed {seed}", rows)
+
+    def intermediate(self, arm: Arm, target: Task, languages: tuple[str, ...], seed: int) -> str:
+        """Key of the intermediate training of an arm; shared by all targets, but for the oracle.
+
+        Tasks of one head are one part, unless the arm has a sampler; else each task is a part and they take turns.
+        """
+        tasks = [get_task(name) for name in arm.tasks]
+        mixed = arm.options.sampler is not None or len({task.head_name for task in tasks}) > 1
+        groups = [[task] for task in tasks] if mixed else [tasks] if tasks else []
+        parts, options, wanted = [], [], 0
+        for group in groups:
+            settings = self._settings_of(group, arm, target)
+            part, rows = self._part(group, arm, target, languages, settings, named=mixed or arm.options.mlm is not None)
+            parts.append(part)
+            options.append(reading(settings, part.shape, training=True, decoding=settings.select == "best"))
+            wanted += rows
+        whole = self._settings_of(tasks, arm, target) if groups and not mixed else self.resolve(
+            "intermediate", "mixture", *arm.known_as, own=arm.options.settings
+        )  # fmt: skip
+        mlm: dict[str, Any] = {}
+        if arm.options.mlm is not None:
+            mlm = {"weight": arm.options.mlm.weight, "exponent": arm.options.mlm.exponent}
+            if not groups and whole.steps is None:
+                raise UserError(
+                    f"{arm.name} learns from text alone, and nothing says how long", file=self.study.file,
+                    remedy=f"set settings.{arm.name}.steps",
+                )  # fmt: skip
+            texts = self._text_parts(arm, seed)
+            parts += [part for part, _ in texts]
+            options += [own for _, own in texts]
+        if len(parts) == 1:
+            recipe_ = {**recipe(whole), **options[0]}
+        else:
+            parts = [part.model_copy(update={"options": own}) for part, own in zip(parts, options, strict=True)]
+            recipe_ = recipe(whole)
+        sampler = arm.options.sampler.model_dump(exclude_defaults=True) if arm.options.sampler is not None else {}
+        step = self._train(tuple(parts), recipe_, seed, sampler=sampler if mixed else {}, mlm=mlm)
+        label = f"oracle of {target.name}" if arm.control == "oracle" else arm.name
+        examples = whole.steps * whole.batch_size if whole.steps else round(wanted * whole.epochs)
+        return self.graph.add(step, f"{label}, seed {seed}", examples)
+
+    def _settings_of(self, tasks: list[Task], arm: Arm, target: Task) -> Settings:
+        first = tasks[0]
+        names = (first.head_name, *(task.name for task in tasks), *arm.known_as)
+        # what a study sets for a target by name is about its fine-tuning, not about its oracle
+        names = tuple(name for name in names if arm.control != "oracle" or name not in (target.name, target.head))
+        return self.resolve("intermediate", first.shape, *names, own=arm.options.settings)
+
+    def _part(
+        self, tasks: list[Task], arm: Arm, target: Task, languages: tuple[str, ...], settings: Settings, named: bool
+    ) -> tuple[Part, int]:
+        """(the rows of tasks that are learned as one, how many where that is known beforehand)."""
+        first = tasks[0]
+        start, stop = 0, settings.train_rows
+        if arm.control == "oracle" and {task.name for task in tasks} == set(training_tasks(target)):
+            fine_tuning = self.resolve("target", target.shape, *training_tasks(target), target.name)
+            if fine_tuning.train_rows is None:
+                raise UserError(
+                    f"the oracle control of {target.name} has no rows left: the target trains on all of them",
+                    file=self.study.file, remedy=f"set settings.{target.name}.train_rows",
+                )  # fmt: skip
+            start = fine_tuning.train_rows
+            stop = None if settings.train_rows is None else start + settings.train_rows
+        # translation pairs exist per language; everything else is learned in the source language
+        codes = languages if first.shape == "retrieve" else (SOURCE_LANGUAGE,)
+        keys = tuple(
+            key
+            for task in tasks
+            for code in codes
+            if not (first.shape == "retrieve" and code == SOURCE_LANGUAGE)
+            for key in self.rows.prepare(task, "train", code)
+        )
+        chosen_by = [self.selection(task.name, (task,), settings) for task in tasks]
+        part = Part(
+            shape=first.shape, labels=first.labels, data=keys, start=start, stop=stop,
+            shuffle_labels=arm.control == "shuffled", dev=tuple(pair for dev, _ in chosen_by for pair in dev),
+            metric=chosen_by[0][1],
+        )  # fmt: skip
+        size = 0 if stop is None else stop - start
+        how = arm.options.translate
+        if how is not None:
+            made = self._translated(tasks, part, how)
+            part, size = made, size * (len(how.to) + how.keep_english)
+        if named:
+            part = part.model_copy(update={"task": "+".join(task.name for task in tasks), "head": first.head_name})
+        return part, size
+
+    def _translated(self, tasks: list[Task], part: Part, how: Any) -> Part:
+        """`part` with its rows in other languages: a task at a time where tasks differ in what translates them."""
+        if len(tasks) > 1 and how.files:
+            raise UserError(
+                f"{' + '.join(task.name for task in tasks)} is one set of rows: files of its tasks cannot replace it",
+                file=self.study.file, remedy="give the arm a sampler, so that each task is drawn by itself",
+            )  # fmt: skip
+        keys = self.rows.translated(tasks[0], part.data, part.start, part.stop, how)
+        if how.keep_english:
+            return part.model_copy(update={"more": keys})
+        return part.model_copy(update={"data": (), "start": 0, "stop": None, "more": keys})
+
+    def _text_parts(self, arm: Arm, seed: int) -> list[tuple[Part, dict[str, Any]]]:
+        """The running text of each language and how it is read."""
+        how = arm.options.mlm
+        assert how is not None
+        settings = self.resolve("intermediate", TEXT_HEAD, *arm.known_as, own=arm.options.settings)
+        own = {**reading(settings, TEXT_HEAD, training=True, decoding=False), "mask_rate": how.mask_rate}
+        return [
+            (Part(task=f"text {code}", head=TEXT_HEAD, shape="mlm", data=(key,), stop=how.rows), own)
+            for code, key in self.rows.text(how).items()
+        ]
+
+    def _train(self, parts: tuple[Part, ...], recipe: dict[str, Any], seed: int, **fields: Any) -> Train:
+        return Train(
+            encoder=self.graph.model.identity, pretrained=self.pretrained, parts=parts, recipe=recipe, seed=seed,
+            model=self.graph.model.location, precision=self.study.precision, **fields,
+        )  # fmt: skip
+
+    def selection(
+        self, trained: str, candidates: tuple[Task, ...], settings: Settings, evaluated: tuple[str, ...] = ()
+    ) -> tuple[tuple[tuple[str, str], ...], str]:
+        """(language and key of the dev rows that choose the checkpoints of `trained`, metric); none where it is not
+        the best that is taken.
+
+        They are those of the first candidate that has some: of what a target trains on, so that XQuAD and MLQA share
+        a training on SQuAD, else its own (XNLI's, where MNLI has no dev rows, as in XTREME's folder). English alone,
+        but for `select: oracle`, which takes those of the evaluated languages.
+        """
+        if settings.select != "best":
+            return (), ""
+        oracle = self.study.select == "oracle" and bool(evaluated)
+        wanted = evaluated if oracle else (SOURCE_LANGUAGE,)
+        found = {task: [code for code in wanted if self.rows.has(task, "dev", code)] for task in candidates}
+        # the oracle sees as many of the evaluated languages as it can: a target's own dev rows, mostly
+        task = max(candidates, key=lambda task: len(found[task]))
+        if not found[task]:
+            raise UserError(
+                f"{trained} has no dev rows in {', '.join(wanted)} to choose a checkpoint by", file=self.study.file,
+                remedy=f"name a stand-in for {trained}.dev, or set settings.{trained}.select: last",
+            )  # fmt: skip
+        how = f"oracle, not zero-shot: {', '.join(found[task])}" if oracle else SOURCE_LANGUAGE
+        self.rows.note(f"Checkpoints of {trained} are those that score best on {task.name}.dev ({how}).")
+        return tuple((code, key) for code in found[task] for key in self.rows.prepare(task, "dev", code)), task.metrics[
+            0
+        ]
+
+
+def _examples(settings: Settings, rows: int | None) -> int:
+    return settings.steps * settings.batch_size if settings.steps else round((rows or 0) * settings.epochs)
