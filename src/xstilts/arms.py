@@ -172,11 +172,12 @@ class Intermediate(Options):
 
     @property
     def category(self) -> str:
-        """For grouping in the report: the category of its task; `multi-task` for several heads; `variant` for arms
-        that vary something, so that a category's mean is that of its plain tasks."""
-        if not self.options().plain:
+        """For grouping in the report: that of its tasks, `multi-task` where these differ; `variant` for arms that vary
+        more than the sampler, so that a category's mean is that of plain arms."""
+        if self.options().model_copy(update={"sampler": None}) != NEUTRAL or not self.tasks:
             return "variant"
-        return "multi-task" if self.mixed else get_task(self.tasks[0]).category
+        categories = {get_task(name).category for name in self.tasks}
+        return categories.pop() if len(categories) == 1 else "multi-task"
 
 
 class Variant(Options):

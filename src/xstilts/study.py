@@ -150,7 +150,18 @@ class Study(BaseModel):
                 f"controls.shuffled names no intermediate of the study: {self.controls.shuffled!r}; "
                 + did_you_mean(self.controls.shuffled, names)
             )
-        known = {"default", "intermediate", "target", "mixture", "oracle", "shuffled", *names, *self.variants, *TASKS}
+        known = {
+            "default",
+            "intermediate",
+            "target",
+            "mixture",
+            "mlm",
+            "oracle",
+            "shuffled",
+            *names,
+            *self.variants,
+            *TASKS,
+        }
         known |= {task.shape for task in TASKS.values()} | {task.head_name for task in TASKS.values()}
         for name, changes in self.settings.items():
             if name not in known:

@@ -61,7 +61,8 @@ def test_help_is_instant_and_imports_no_torch(tmp_path: Path) -> None:
 def test_every_verb_is_in_the_help(tmp_path: Path) -> None:
     """The help names every verb."""
     text = xstilts("--help", cwd=tmp_path).stdout
-    assert all(verb in text for verb in ("demo", "plan", "run", "status", "report", "submit", "score", "tasks", "data"))
+    verbs = ("demo", "plan", "run", "status", "report", "predict-gain", "submit", "score", "tasks", "data")
+    assert all(verb in text for verb in verbs)
 
 
 def test_a_run_leaves_the_report_in_its_place(folder: Path) -> None:

@@ -12,6 +12,7 @@ from xstilts.cli import app, data_app
 from xstilts.study import Study
 from xstilts.tasks import TASKS
 from xstilts.tasks.page import page
+from xstilts.training.degenerate import RULE
 
 README = (REPOSITORY / "README.md").read_text("utf-8")
 
@@ -22,9 +23,27 @@ def blocks(text: str, language: str) -> list[str]:
 
 def test_the_study_in_the_readme_is_valid(tmp_path: Path) -> None:
     """The study that the README shows loads as it stands."""
-    (text,) = blocks(README, "yaml")
+    text, _ = blocks(README, "yaml")
     (tmp_path / "my-study.yaml").write_text(text)
     assert Study.load(tmp_path / "my-study.yaml").targets == ("udpos", "xnli", "xquad", "tatoeba")
+
+
+INTERMEDIATE = [*blocks(README, "yaml")[1:],
+                *blocks((REPOSITORY / "docs" / "intermediate.md").read_text("utf-8"), "yaml")]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", INTERMEDIATE, ids=range(len(INTERMEDIATE)))
+def test_what_the_page_on_the_intermediate_phase_shows_is_valid(text: str, tmp_path: Path) -> None:
+    """Each block, with the rest of a study around it, loads as it stands."""
+    around = "name: shown\nmodel: xlm-roberta-base\ndata: data\ntargets: [xnli, xquad]\nlanguages: [en, de]\n\n"
+    (tmp_path / "study.yaml").write_text(around + text)
+    assert Study.load(tmp_path / "study.yaml").arms
+
+
+def test_the_rule_for_degenerate_runs_is_the_one_that_is_applied() -> None:
+    """The sentence in docs/intermediate.md is the report's."""
+    page = " ".join((REPOSITORY / "docs" / "intermediate.md").read_text("utf-8").split())
+    assert RULE in page
 
 
 def test_every_command_in_the_readme_exists() -> None:

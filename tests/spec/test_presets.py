@@ -86,16 +86,23 @@ class Everything:
         assert self.has(task, split, language), (task.name, split, language)
         return f"{task.name}/{split}/{language}"
 
+    def identity_of(self, path: str, task: Task, language: str) -> str:
+        return f"{task.name}/{path}"
+
 
 def test_the_papers_whole_table_plans_and_shares_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nine intermediates and the shuffled one are trained once per seed for all targets; XQuAD and MLQA share a
-    fine-tuning; retrieval trains nothing; so each arm's seven trained targets become six trainings, and one of them,
-    on SQuAD alone, is at the same time the intermediate of that name."""
+    """Ten intermediates, their ten copies with language modelling, one with translated rows and the shuffled one are
+    trained once per seed for all targets; XQuAD and MLQA share a fine-tuning; retrieval trains nothing; so each arm's
+    seven trained targets become six trainings, and one of them, on SQuAD alone, is at the same time the intermediate of
+    that name."""
     monkeypatch.setattr("xstilts.plan.get_source", lambda name, data: Everything())
     graph = plan(Study.load(REPOSITORY / "studies" / "paper.yaml"))
-    assert len(graph.cells) == 9 * 11 * 3
+    arms, trained = 23, 22
+    assert len({cell.arm.name for cell in graph.cells}) == arms and len(graph.cells) == 9 * arms * 3
     trainings = [step for step in graph.steps.values() if isinstance(step, Train)]
-    assert len(trainings) == (10 + 6 * 11 - 1) * 3
+    assert len(trainings) == (trained + 6 * arms - 1) * 3
     assert all(code == "en" for step in trainings for code, _ in step.dev)
     assert {step.recipe["learning_rate"] for step in trainings} == {1e-5}
-    assert graph.unshared["Train"] == (7 * 11 + 10 * 9) * 3
+    assert graph.unshared["Train"] == (7 * arms + trained * 9) * 3
+    texts = {part.task for step in trainings for part in step.parts if part.shape == "mlm"}
+    assert len(texts) == 15

@@ -99,7 +99,7 @@ def test_tasks_of_one_head_are_one_part_unless_they_are_sampled() -> None:
     plain, sampled = study.arms
     assert plain.tasks == sampled.tasks == ("anli", "mnli", "snli")
     assert not plain.mixed and sampled.mixed
-    assert plain.category == "NLI" and sampled.category == "variant"
+    assert plain.category == sampled.category == "NLI"
 
 
 def test_variants_are_arms_of_their_own_over_the_plain_intermediates() -> None:

@@ -56,6 +56,7 @@ class _Planner:
     def plan(self) -> Plan:
         for target in map(get_task, self.study.targets):
             languages = self.rows.languages(target)
+            self._note_own_task(target)
             for arm in self.arms(target):
                 for seed in self.study.seeds:
                     self.graph.cells.append(self.cell(arm, target, languages, seed))
@@ -81,6 +82,12 @@ class _Planner:
                             remedy="name other stand-ins, or leave the language out: languages: {TARGET: [...]}",
                         )
 
+    def _note_own_task(self, target: Task) -> None:
+        own = [arm.name for arm in self.arms(target) if not arm.control and {*training_tasks(target)} & {*arm.tasks}]
+        if own:
+            learn = f"{', '.join(own)} {'learns' if len(own) == 1 else 'learn'}"
+            self.rows.note(f"{learn} what {target.name} is fine-tuned on: a gain there is no transfer between tasks.")
+
     def arms(self, target: Task) -> Iterator[Arm]:
         yield Arm("none", "none")
         arms = {arm.name: arm for arm in self.study.arms}
@@ -103,10 +110,6 @@ class _Planner:
     def cell(self, arm: Arm, target: Task, languages: tuple[str, ...], seed: int) -> Cell:
         """All steps from the encoder to the scores of one cell."""
         base = None if arm.name == "none" else self.trainings.intermediate(arm, target, languages, seed)
-        if not arm.control and set(training_tasks(target)) & set(arm.tasks):
-            self.rows.note(
-                f"{arm.name} learns what {target.name} is fine-tuned on: a gain there is no transfer between tasks."
-            )
         training = self.trainings.target(target, arm, base, languages, seed)
         data = tuple((language, self.rows.evaluation(target, language)) for language in languages)
         score = self.evaluated(arm, target, seed, base, training, data)

@@ -17,6 +17,10 @@ from xstilts.tasks import get_task
 from xstilts.tasks.metadata import Task
 
 TEXT_HEAD = "mlm"
+_NAMELESS = {"task": "", "head": ""}
+"""An only part has no name: none is needed, and its key is as it was before there could be several."""
+MIXTURE = "mixture"
+"""The name of settings that are of mixtures only: of a whole one, and of the rows that a task brings to one."""
 
 
 def training_tasks(target: Task) -> tuple[str, ...]:
@@ -71,48 +75,48 @@ class Trainings:
         """
         tasks = [get_task(name) for name in arm.tasks]
         mixed = arm.options.sampler is not None or len({task.head_name for task in tasks}) > 1
-        groups = [[task] for task in tasks] if mixed else [tasks] if tasks else []
-        parts, options, wanted = [], [], 0
-        for group in groups:
-            settings = self._settings_of(group, arm, target)
-            part, rows = self._part(group, arm, target, languages, settings, named=mixed or arm.options.mlm is not None)
-            parts.append(part)
-            options.append(reading(settings, part.shape, training=True, decoding=settings.select == "best"))
+        parts: list[tuple[Part, dict[str, Any]]] = []
+        wanted = 0
+        for group in ([task] for task in tasks) if mixed else [tasks] if tasks else []:
+            settings = self._settings_of(group, arm, target, mixed)
+            part, rows = self._part(group, arm, target, languages, settings)
+            parts.append((part, reading(settings, part.shape, training=True, decoding=settings.select == "best")))
             wanted += rows
-        whole = self._settings_of(tasks, arm, target) if groups and not mixed else self.resolve(
-            "intermediate", "mixture", *arm.known_as, own=arm.options.settings
-        )  # fmt: skip
-        mlm: dict[str, Any] = {}
+        whole = self._settings_of(tasks, arm, target, mixed) if len(parts) == 1 else self._settings_of_all(arm)
+        fields: dict[str, Any] = {}
         if arm.options.mlm is not None:
-            mlm = {"weight": arm.options.mlm.weight, "exponent": arm.options.mlm.exponent}
-            if not groups and whole.steps is None:
+            fields["mlm"] = {"weight": arm.options.mlm.weight, "exponent": arm.options.mlm.exponent}
+            if not parts and whole.steps is None:
                 raise UserError(
                     f"{arm.name} learns from text alone, and nothing says how long", file=self.study.file,
                     remedy=f"set settings.{arm.name}.steps",
                 )  # fmt: skip
-            texts = self._text_parts(arm, seed)
-            parts += [part for part, _ in texts]
-            options += [own for _, own in texts]
+            parts += self._text_parts(arm)
+        if arm.options.sampler is not None:
+            fields["sampler"] = arm.options.sampler.model_dump(exclude_defaults=True)
         if len(parts) == 1:
-            recipe_ = {**recipe(whole), **options[0]}
+            ((part, own),) = parts
+            step = self._train((part.model_copy(update=_NAMELESS),), {**recipe(whole), **own}, seed, **fields)
         else:
-            parts = [part.model_copy(update={"options": own}) for part, own in zip(parts, options, strict=True)]
-            recipe_ = recipe(whole)
-        sampler = arm.options.sampler.model_dump(exclude_defaults=True) if arm.options.sampler is not None else {}
-        step = self._train(tuple(parts), recipe_, seed, sampler=sampler if mixed else {}, mlm=mlm)
+            each = tuple(part.model_copy(update={"options": own}) for part, own in parts)
+            step = self._train(each, recipe(whole), seed, **fields)
         label = f"oracle of {target.name}" if arm.control == "oracle" else arm.name
-        examples = whole.steps * whole.batch_size if whole.steps else round(wanted * whole.epochs)
-        return self.graph.add(step, f"{label}, seed {seed}", examples)
+        return self.graph.add(step, f"{label}, seed {seed}", _examples(whole, wanted))
 
-    def _settings_of(self, tasks: list[Task], arm: Arm, target: Task) -> Settings:
+    def _settings_of_all(self, arm: Arm) -> Settings:
+        """The settings of a training whose parts differ: of no shape or task."""
+        return self.resolve("intermediate", MIXTURE, *arm.known_as, own=arm.options.settings)
+
+    def _settings_of(self, tasks: list[Task], arm: Arm, target: Task, mixed: bool) -> Settings:
+        """The settings of tasks that are learned as one: of the whole training, or of their rows in a mixture."""
         first = tasks[0]
-        names = (first.head_name, *(task.name for task in tasks), *arm.known_as)
+        names = (first.head_name, *(task.name for task in tasks), *((MIXTURE,) if mixed else ()), *arm.known_as)
         # what a study sets for a target by name is about its fine-tuning, not about its oracle
         names = tuple(name for name in names if arm.control != "oracle" or name not in (target.name, target.head))
         return self.resolve("intermediate", first.shape, *names, own=arm.options.settings)
 
     def _part(
-        self, tasks: list[Task], arm: Arm, target: Task, languages: tuple[str, ...], settings: Settings, named: bool
+        self, tasks: list[Task], arm: Arm, target: Task, languages: tuple[str, ...], settings: Settings
     ) -> tuple[Part, int]:
         """(the rows of tasks that are learned as one, how many where that is known beforehand)."""
         first = tasks[0]
@@ -146,9 +150,8 @@ class Trainings:
         if how is not None:
             made = self._translated(tasks, part, how)
             part, size = made, size * (len(how.to) + how.keep_english)
-        if named:
-            part = part.model_copy(update={"task": "+".join(task.name for task in tasks), "head": first.head_name})
-        return part, size
+        name = {"task": "+".join(task.name for task in tasks), "head": first.head_name}
+        return part.model_copy(update=name), size
 
     def _translated(self, tasks: list[Task], part: Part, how: Any) -> Part:
         """`part` with its rows in other languages: a task at a time where tasks differ in what translates them."""
@@ -162,7 +165,7 @@ class Trainings:
             return part.model_copy(update={"more": keys})
         return part.model_copy(update={"data": (), "start": 0, "stop": None, "more": keys})
 
-    def _text_parts(self, arm: Arm, seed: int) -> list[tuple[Part, dict[str, Any]]]:
+    def _text_parts(self, arm: Arm) -> list[tuple[Part, dict[str, Any]]]:
         """The running text of each language and how it is read."""
         how = arm.options.mlm
         assert how is not None
