@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+WORKERS ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
@@ -23,8 +24,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: install ## run the embedded study and print where its report is
 	$(BIN)/xstilts demo
 
-test: install ## run all tests (those on real data where its folder is found)
-	$(BIN)/python -m pytest
+test: install ## run all tests (those on real data where its folder is found), in WORKERS processes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 lint: install ## ruff and mypy
 	$(BIN)/ruff check src tests benchmarks

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class Lora(BaseModel):
@@ -63,6 +63,14 @@ class Settings(BaseModel):
     select: Literal["last", "best"] | Annotated[int, Field(ge=1)] = "last"
     """Which weights a training ends with: the last, the best on English dev rows (the primary metric), or, a number,
     those after that optimiser step of the same schedule."""
+
+    @field_validator("select", mode="before")
+    @classmethod
+    def _is_a_checkpoint(cls, value: Any) -> Any:
+        if value not in ("last", "best") and not (isinstance(value, int) and value >= 1):
+            raise ValueError(f"select is last, best or the number of an optimiser step, not {value!r}")
+        return value
+
     evaluate_every: int | None = Field(None, ge=1)
     """With `select: best`: optimiser steps between two looks at the dev rows; an epoch where not given."""
     patience: int | None = Field(None, ge=1)

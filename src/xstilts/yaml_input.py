@@ -88,7 +88,9 @@ def _line_of(root: yaml.Node, error: ValidationError) -> int:
     if problem["type"] == "value_error":
         # checks across fields quote the word they refuse; of two equal words the later one is the mistake
         for word in re.findall(r"'([^']+)'", problem["msg"].partition(";")[0]):
-            lines = [s.start_mark.line + 1 for s in _scalars(node) if word in (s.value, *s.value.split("+"))]
+            # of a field within a field the message has the way to it
+            sought = {word, word.rpartition(".")[2]}
+            lines = [s.start_mark.line + 1 for s in _scalars(node) if sought & {s.value, *s.value.split("+")}]
             if lines:
                 return int(lines[-1])
     return line

@@ -49,6 +49,13 @@ def test_a_good_study_is_read_as_written(tmp_path: Path) -> None:
         ("learning_rate", "lerning_rate", 13, "unknown field 'lerning_rate'; did you mean 'learning_rate'"),
         ("  default:", "  defualt:", 13, "settings for unknown name 'defualt'; did you mean 'default'"),
         ("1e-3", "-1", 13, "learning_rate"),
+        (
+            "learning_rate: 1e-3",
+            "select: bset",
+            13,
+            "select is last, best or the number of an optimiser step, not 'bset'",
+        ),
+        ("learning_rate: 1e-3", "lora: {rnk: 2}", 13, "did you mean 'rank'"),
         ("shuffled: mw_nli", "shuffled: mw_nly", 9, "names no intermediate of the study: 'mw_nly'"),
         ("other: mw_pairs", "mw_nli: mw_pairs", 8, "is taken"),
         ("- other: mw_pairs", "- {name: o, tasks: mw_pairs, sampler: uniform}", 8, "'o' has one task"),

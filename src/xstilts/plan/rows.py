@@ -147,7 +147,12 @@ class Rows:
         if self.study.source == "microworld" and how.text is None:
             return {code: self._prepare(get_task("mw_text"), "train", code) for code in languages}
         folder = self.study.data_folder if how.text is None else self.study.folder / Path(how.text).expanduser()
-        source, task = self._open("files", None if folder is None else folder.resolve()), get_task("text")
+        task = get_task("text")
+        try:
+            source = self._open("files", None if folder is None else folder.resolve())
+        except UserError as error:
+            remedy = "mlm: {text: FOLDER} names a folder with LANGUAGE.txt files"
+            raise UserError(error.what, file=error.file, remedy=remedy) from None
         self.sources.append(source)
         found = {}
         for code in languages:

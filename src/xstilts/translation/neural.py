@@ -39,9 +39,7 @@ def model_name(translation: Translation, language: str) -> str:
     """The model that a study names, `{language}` filled in. Raises `UserError` where it names none."""
     if translation.model is None:
         what = f"translation backend {translation.backend!r} needs a model"
-        raise UserError(
-            what, remedy="give translate: {model: FOLDER or hub id}, such as facebook/nllb-200-distilled-600M"
-        )
+        raise UserError(what, remedy="give translate: {model: FOLDER or hub id}, with weights in safetensors")
     return translation.model.replace("{language}", translation.codes.get(language, language))
 
 
@@ -65,7 +63,7 @@ def hub_model(name: str, revision: str, folder: Path) -> tuple[str, str]:
     """(`hub:ID@REVISION`, hub id). Nobody is asked. Raises `UserError` for a name that can be no hub id."""
     if name.startswith((".", "/", "~")) or not _HUB_ID.fullmatch(name):
         what = f"no translation model folder {(folder / Path(name).expanduser()).resolve()}"
-        raise UserError(what, remedy="check the path, or give a hub id such as facebook/nllb-200-distilled-600M")
+        raise UserError(what, remedy="check the path, or give a hub id such as Helsinki-NLP/opus-mt-en-de")
     return f"hub:{name}@{revision}", name
 
 
