@@ -179,13 +179,13 @@ class Train(Step):
             mlm=self.mlm, language_head=language_head, begin=begin if self.reuse_head else None,
             dev_score=dev_score if dev else None,
         )  # fmt: skip
-        reasons = []
+        reasons = [f"{head} {wrong}".strip() for head, losses in trained.losses.items() if (wrong := diverged(losses))]
         for learner, part in zip(learners, self.parts, strict=True):
-            reason = diverged(trained.losses.get(learner.name, []))
-            if not reason and part.shape not in ("mlm", "retrieve") and not part.shuffle_labels:
+            # running text has no answers, a sentence's translation is its own, and shuffled labels teach none
+            if part.shape not in ("mlm", "retrieve") and not part.shuffle_labels:
                 some = learner.rows[:ROWS]
-                reason = collapsed(answers(trained.encoder, trained.heads, learner, some), learner.shape.golds(some))
-            reasons += [f"{learner.name} {reason}".strip()] if reason else []
+                wrong = collapsed(answers(trained.encoder, trained.heads, learner, some), learner.shape.golds(some))
+                reasons += [f"{learner.name} {wrong}".strip()] if wrong else []
         return trained, learners, tokenizer, "; ".join(reasons)
 
 

@@ -10,21 +10,25 @@ ROWS = 200
 """Training rows whose answers are looked at."""
 RISE = 1.5
 """A loss that ends at this multiple of where it began has diverged."""
+STEPS = 5
+"""Steps at least whose mean loss is looked at: single batches differ by more than that."""
 
 RULE = (
-    "A training is degenerate when it diverged (a loss is not finite, or the mean loss of the last tenth of its steps "
-    f"is at least {RISE:g} times that of the first tenth) or collapsed (it gives one and the same answer to all of up "
-    f"to {ROWS} rows it was trained on, or one and the same tag to all their tokens, where the gold has several)."
+    "A training is degenerate when it diverged (a loss is not finite, or the mean loss of the last tenth of the "
+    f"steps on one head, {STEPS} at least, is at least {RISE:g} times that of the first) or collapsed (it gives one and "
+    f"the same answer to all of up to {ROWS} rows it was trained on, or one and the same tag to all their tokens, where "
+    "the gold has several)."
 )
 
 
 def diverged(losses: Sequence[float]) -> str:
-    """What is wrong with the losses of one task in the order of its steps; empty where nothing is."""
-    tenth = max(1, len(losses) // 10)
-    first, last = (sum(part) / tenth for part in (losses[:tenth], losses[-tenth:]))
-    if len(losses) > 1 and last >= RISE * first:
-        return f"diverged: the loss rose from {first:.3g} to {last:.3g}"
-    return ""
+    """What is wrong with the losses of one head in the order of its steps; empty where nothing is, or where they are
+    too few to tell."""
+    count = max(STEPS, len(losses) // 10)
+    if len(losses) < 2 * count:
+        return ""
+    first, last = (sum(part) / count for part in (losses[:count], losses[-count:]))
+    return f"diverged: the loss rose from {first:.3g} to {last:.3g}" if last >= RISE * first else ""
 
 
 def collapsed(answers: Sequence[Any], golds: Sequence[Any]) -> str:

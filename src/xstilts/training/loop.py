@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,7 +47,7 @@ class Trained:
     encoder: Any
     heads: dict[str, nn.Module]
     losses: dict[str, list[float]] = field(default_factory=dict)
-    """By learner, in the order of its steps."""
+    """By head, in the order of its steps."""
     notes: dict[str, Any] = field(default_factory=dict)
     """For the manifest."""
 
@@ -121,7 +122,7 @@ def train(
             nn.utils.clip_grad_norm_(parameters, recipe["clip"])
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
-            trained.losses.setdefault(learner.name, []).append(last)
+            trained.losses.setdefault(learner.head, []).append(last)
             line: dict[str, Any] = {"step": step, "loss": last, "rate": schedule.get_last_lr()[0]}
             if len(learners) > 1:
                 line["task"] = learner.name
@@ -142,7 +143,7 @@ def train(
     trained.notes = {
         "examples": done, "pieces": pieces, "optimiser_steps": step, "final_loss": last,
         "trained_parameters": sum(p.numel() for p in parameters), "precision": arithmetic_name, "device": str(where),
-        **({"steps_by_task": {name: len(part) for name, part in trained.losses.items()}} if len(learners) > 1 else {}),
+        **({"steps_by_task": dict(Counter(learners[turn].name for turn in order[:step]))} if len(learners) > 1 else {}),
         **chosen,
     }  # fmt: skip
     return trained
