@@ -15,9 +15,9 @@ STEPS = 5
 
 RULE = (
     "A training is degenerate when it diverged (a loss is not finite, or the mean loss of the last tenth of the "
-    f"steps on one head, {STEPS} at least, is at least {RISE:g} times that of the first) or collapsed (it gives one and "
-    f"the same answer to all of up to {ROWS} rows it was trained on, or one and the same tag to all their tokens, where "
-    "the gold has several)."
+    f"steps on one head, {STEPS} at least, is at least {RISE:g} times that of the first) or collapsed (it gives one "
+    f"and the same answer to all of up to {ROWS} rows it was trained on, or one and the same tag to all their tokens, "
+    "where the gold has several)."
 )
 
 
