@@ -111,6 +111,7 @@ def describe(graph: Plan) -> dict[str, Any]:
         "intermediates": [name for name in arms if name != "none"],
         "targets": [{"name": name, "title": get_task(name).title} for name in study.targets],
         "stand_ins": [*(_arm_sentence(arm) for name, arm in arms.items() if name != "none"), *graph.notes],
+        "varies": {arm.name: arm.base for arm in study.arms if arm.base},
         "degenerate_rule": RULE,
         "cautions": [ORACLE] if study.select == "oracle" else [],
         "settings": {"preset": study.preset, **study.settings} if study.preset else study.settings,

@@ -13,6 +13,7 @@ from xstilts.analysis.gains import BASELINE
 from xstilts.analysis.gains import gains as gains_of
 from xstilts.analysis.gains import scores as scores_of
 from xstilts.analysis.summary import RETRIEVAL, RETRIEVAL_SHAPES
+from xstilts.analysis.variants import over_bases
 from xstilts.report.text import clean
 
 CONTRIBUTIONS = (
@@ -95,6 +96,11 @@ class Frames:
     def best(self) -> Best:
         """See `xstilts.analysis.best.best_per_target`."""
         return best_per_target(self.contributions, self.results.dev, self.gains)
+
+    @cached_property
+    def variants(self) -> pd.DataFrame:
+        """See `xstilts.analysis.variants.over_bases`; `study["varies"]` maps a variant to the arm it varies."""
+        return over_bases(self.contributions, self.results.study.get("varies") or {})
 
     @cached_property
     def intermediates(self) -> list[Entry]:

@@ -17,11 +17,12 @@ from xstilts.report.figures import by_language, heat_map
 from xstilts.report.forecasts import forecast_table, trust
 from xstilts.report.frames import Frames, Results
 from xstilts.report.text import clean, duration, markdown, signed, span
+from xstilts.report.variants import variant_table
 
 
 def write_report(results: Results, out: Path) -> Path:
     """Writes report.html, report.md, scores.csv, gains.csv and best.csv into `out`, made if need be, and returns the
-    path of report.html; `forecasts.csv` beside them where gains were foretold.
+    path of report.html; also `forecasts.csv` where gains were foretold and `variants.csv` where arms vary others.
 
     The same results give the same bytes. The only time stamp is `results.environment["created"]`, which
     stands in one line that begins with "Created".
@@ -35,6 +36,8 @@ def write_report(results: Results, out: Path) -> Path:
     _write(out / "scores.csv", _csv(frames.scores))
     _write(out / "gains.csv", _csv(frames.gains))
     _write(out / "best.csv", _csv(frames.best.figures))
+    if len(frames.variants):
+        _write(out / "variants.csv", _csv(frames.variants))
     if len(results.forecasts):
         _write(out / "forecasts.csv", _csv(results.forecasts))
     return page
@@ -69,6 +72,7 @@ def view(frames: Frames) -> dict[str, Any]:
         "category_table": tables.category_table(frames),
         "gain_table": tables.gain_table(frames, in_doubt, DAGGER),
         "footnote": FOOTNOTE if in_doubt else "",
+        "variant_table": variant_table(frames),
         "best_words": best_words(frames),
         "best_table": best_table(frames),
         "average_table": average_table(frames),
