@@ -26,9 +26,15 @@ class Rows:
     def __init__(self, study: Study, graph: Plan, open_source: Callable[[str, Path | None], Source]) -> None:
         self.study, self.graph, self._open = study, graph, open_source
         self.source = open_source(study.source, study.data_folder)
-        self.sources = [self.source]
-        """All that were opened: language modelling may read another folder."""
+        own = study.data_folder if study.source == "files" else None
+        self._texts: dict[Path | None, Source] = {} if own is None else {own: self.source}
+        """By folder, what running text is read from."""
         self.folder = None if study.data_folder is None else str(study.data_folder)
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """All that were opened: language modelling may read another folder than the tasks."""
+        return tuple({id(source): source for source in (self.source, *self._texts.values())}.values())
 
     def note(self, note: str) -> None:
         """Tell the reader of the report, once."""
@@ -147,13 +153,7 @@ class Rows:
         if self.study.source == "microworld" and how.text is None:
             return {code: self._prepare(get_task("mw_text"), "train", code) for code in languages}
         folder = self.study.data_folder if how.text is None else self.study.folder / Path(how.text).expanduser()
-        task = get_task("text")
-        try:
-            source = self._open("files", None if folder is None else folder.resolve())
-        except UserError as error:
-            remedy = "mlm: {text: FOLDER} names a folder with LANGUAGE.txt files"
-            raise UserError(error.what, file=error.file, remedy=remedy) from None
-        self.sources.append(source)
+        task, source = get_task("text"), self._text_source(folder)
         found = {}
         for code in languages:
             step = Prepare(
@@ -162,6 +162,17 @@ class Rows:
             )  # fmt: skip
             found[code] = self.graph.add(step, f"text {code}")
         return found
+
+    def _text_source(self, folder: Path | None) -> Source:
+        """What reads running text from a folder, opened once."""
+        where = None if folder is None else folder.resolve()
+        if where not in self._texts:
+            try:
+                self._texts[where] = self._open("files", where)
+            except UserError as error:
+                remedy = "mlm: {text: FOLDER} names a folder with LANGUAGE.txt files"
+                raise UserError(error.what, file=error.file, remedy=remedy) from None
+        return self._texts[where]
 
 
 def _reference(reference: str) -> tuple[str, Split]:
