@@ -7,9 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from xstilts.sources.microworld import ENCODER
 from xstilts.study import Study
+
+# these machines are shared: how long an example takes says nothing of the code
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("XSTILTS_DATA") or REPOSITORY.parent / "shared" / "data")
