@@ -166,11 +166,6 @@ class Intermediate(Options):
         return tuple(name for name in (self.base, self.variant, self.name) if name)
 
     @property
-    def mixed(self) -> bool:
-        """Whether tasks take turns, rather than being one set of rows."""
-        return self.sampler is not None or len({get_task(name).head_name for name in self.tasks}) > 1
-
-    @property
     def category(self) -> str:
         """For grouping in the report: that of its tasks, `multi-task` where these differ; `variant` for arms that vary
         more than the sampler, so that a category's mean is that of plain arms."""
@@ -178,6 +173,11 @@ class Intermediate(Options):
             return "variant"
         categories = {get_task(name).category for name in self.tasks}
         return categories.pop() if len(categories) == 1 else "multi-task"
+
+
+def takes_turns(tasks: Iterable[str], options: Options) -> bool:
+    """Whether tasks take turns, one an optimiser step, rather than being one set of rows."""
+    return options.sampler is not None or len({get_task(name).head_name for name in tasks}) > 1
 
 
 class Variant(Options):

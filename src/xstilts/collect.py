@@ -37,11 +37,11 @@ def collect_plan(graph: Plan, store: Store) -> Results:
 
     from xstilts.report.frames import Results
 
-    state = {key: store.has(step) for key, step in graph.steps.items()}
+    manifests = {key: store.manifest(step) if store.has(step) else {} for key, step in graph.steps.items()}
     steps, created, precisions = [], "", set()
     for key, step in graph.steps.items():
-        manifest = store.manifest(step) if state[key] else {}
-        failure = None if state[key] else store.failure(step)
+        manifest = manifests[key]
+        failure = None if manifest else store.failure(step)
         created = max(created, manifest.get("created", ""))
         precisions |= {manifest["precision"]} if "precision" in manifest else set()
         steps.append(
@@ -51,29 +51,27 @@ def collect_plan(graph: Plan, store: Store) -> Results:
                 "error": failure["error"] if failure else "",
             }
         )  # fmt: skip
-    frames = [_contributions(graph, cell, cell.score, store) for cell in graph.cells if state[cell.score]]
-    dev = [_contributions(graph, cell, cell.dev, store) for cell in graph.cells if cell.dev and state[cell.dev]]
+    frames = [_contributions(graph, cell, cell.score, store) for cell in graph.cells if manifests[cell.score]]
+    dev = [_contributions(graph, cell, cell.dev, store) for cell in graph.cells if cell.dev and manifests[cell.dev]]
     environment = {
         "versions": versions(), "host cpu": _cpu(), "cores": os.cpu_count(), "precision": ", ".join(sorted(precisions)),
         "git commit": _git_commit(), "created": created or datetime.now(UTC).isoformat(timespec="seconds"),
     }  # fmt: skip
     scored, chosen = (pd.concat(part, ignore_index=True) if part else pd.DataFrame() for part in (frames, dev))
     return Results(
-        describe(graph), scored, pd.DataFrame(steps), environment, dev=chosen, degenerate=_degenerate(graph, store),
+        describe(graph), scored, pd.DataFrame(steps), environment, dev=chosen, degenerate=_degenerate(graph, manifests),
         forecasts=read_forecasts(forecasts_of(graph), store),
     )  # fmt: skip
 
 
-def _degenerate(graph: Plan, store: Store) -> Any:
+def _degenerate(graph: Plan, manifests: dict[str, dict[str, Any]]) -> Any:
     """A row for each cell and degenerate training that it rests on: see `Results.degenerate`."""
     import pandas as pd
 
     rows = []
     for cell in graph.cells:
         for phase, key in (("intermediate", cell.base), ("target", cell.training)):
-            if key is None or not store.has(graph.steps[key]):
-                continue
-            attempts = store.manifest(graph.steps[key]).get("attempts")
+            attempts = manifests[key].get("attempts") if key is not None else None
             if attempts:
                 reasons = [attempt["degenerate"] for attempt in attempts if attempt["degenerate"]]
                 rows.append((cell.arm.name, cell.target, cell.seed, phase, reasons[-1], len(attempts) - 1,

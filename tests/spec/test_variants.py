@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.conftest import mini
 
-from xstilts.arms import Intermediate, Options
+from xstilts.arms import Intermediate, Options, takes_turns
 from xstilts.errors import UserError
 from xstilts.graph import Plan
 from xstilts.plan import plan
@@ -98,7 +98,7 @@ def test_tasks_of_one_head_are_one_part_unless_they_are_sampled() -> None:
     study = Study.model_validate(fields)
     plain, sampled = study.arms
     assert plain.tasks == sampled.tasks == ("anli", "mnli", "snli")
-    assert not plain.mixed and sampled.mixed
+    assert not takes_turns(plain.tasks, plain) and takes_turns(sampled.tasks, sampled)
     assert plain.category == sampled.category == "NLI"
 
 

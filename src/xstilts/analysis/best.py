@@ -24,6 +24,7 @@ match of question answering count half each.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -157,7 +158,7 @@ def _in_xtreme_units(table: pd.DataFrame, level: float) -> pd.DataFrame:
 def _figures(best: pd.DataFrame, singles: pd.DataFrame, chosen: pd.DataFrame, level: float) -> pd.DataFrame:
     """See `Best.figures`."""
     singles = singles[singles["control"] == ""]
-    texts = {str(t): _listed(part) for t, part in chosen.groupby("target")["intermediate"]}
+    texts = {str(t): listed(part) for t, part in chosen.groupby("target")["intermediate"]}
     how = dict(zip(chosen["target"], chosen["how"], strict=True))
     best = best.assign(
         figure=BEST,
@@ -179,10 +180,11 @@ def _figures(best: pd.DataFrame, singles: pd.DataFrame, chosen: pd.DataFrame, le
     return pd.concat([parts, averages(parts, level)], ignore_index=True)[FIGURES]
 
 
-def _listed(choices: pd.Series[str]) -> str:
-    """`squad`, or `squad (4 of 6), nli (2 of 6)` where the choices differ."""
+def listed(choices: pd.Series[str], titles: Mapping[str, str] | None = None) -> str:
+    """`squad`, or `squad (4 of 6), nli (2 of 6)` where the choices differ, by their titles; empty without a choice."""
     counts = sorted(choices.value_counts().items(), key=lambda item: (-item[1], str(item[0])))
-    return str(counts[0][0]) if len(counts) == 1 else ", ".join(f"{k} ({n} of {len(choices)})" for k, n in counts)
+    named = [((titles or {}).get(str(name), str(name)), count) for name, count in counts]
+    return named[0][0] if len(named) == 1 else ", ".join(f"{name} ({n} of {len(choices)})" for name, n in named)
 
 
 def averages(figures: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:

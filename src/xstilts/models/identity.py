@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from xstilts.errors import UserError, did_you_mean
 from xstilts.models import size
-from xstilts.store import sha256_of
+from xstilts.store import sha256_of_files
 
 MICROWORLD = "microworld"
 """The name under which the encoder in the package is asked for."""
@@ -82,20 +80,12 @@ def _local(folder: Path, title: str) -> Model:
     if not (folder / "tokenizer.json").is_file():
         raise UserError(f"{folder} holds no tokenizer.json", remedy="save its fast tokenizer there")
     files = [config_file, *weights, folder / "tokenizer.json"]
-    stamps = tuple((str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files)
     large = config.get("num_hidden_layers", 0) >= 24
+    identity = f"sha256:{sha256_of_files(files)}"
     return Model(
-        f"sha256:{_hash(stamps)}", str(folder), size.body_parameters(config), large, f"{title}, {_words(config)}",
+        identity, str(folder), size.body_parameters(config), large, f"{title}, {_words(config)}",
         size.parameters(config), (folder / "tokenizer.json").stat().st_size,
     )  # fmt: skip
-
-
-@lru_cache
-def _hash(stamps: tuple[tuple[str, int, int], ...]) -> str:
-    digest = hashlib.sha256()
-    for path, _, _ in stamps:
-        digest.update(f"{Path(path).name}:{sha256_of(Path(path))}\n".encode())
-    return digest.hexdigest()
 
 
 def _words(config: dict[str, Any]) -> str:

@@ -137,7 +137,7 @@ class _Planner:
         data: tuple[tuple[str, str], ...], dev: bool = False,
     ) -> str:  # fmt: skip
         """Key of the scores of one checkpoint on some rows of a target."""
-        settings = self.trainings.resolve("target", target.shape, *training_tasks(target), target.name)
+        settings = self.trainings.of_target(target)
         tune = tuple(
             (language, key)
             for language, _ in (data if target.shape in _TUNED else ())

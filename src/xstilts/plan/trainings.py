@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from xstilts.arms import Translation, takes_turns
 from xstilts.errors import UserError
 from xstilts.graph import Arm, Plan
 from xstilts.plan.options import reading, recipe
@@ -44,12 +45,16 @@ class Trainings:
         how = self.study.select
         return settings if how is None else settings.model_copy(update={"select": "best" if how == "oracle" else how})
 
+    def of_target(self, target: Task) -> Settings:
+        """The settings of a target's fine-tuning and evaluation."""
+        return self.resolve("target", target.shape, *training_tasks(target), target.name)
+
     def target(self, target: Task, arm: Arm, base: str | None, languages: tuple[str, ...], seed: int) -> str | None:
         """Key of the fine-tuning of a target that goes on from `base`; None where nothing is trained."""
         names = training_tasks(target)
         if not names:
             return None
-        settings = self.resolve("target", target.shape, *names, target.name)
+        settings = self.of_target(target)
         keys = [key for name in names for key in self.rows.prepare(get_task(name), "train", SOURCE_LANGUAGE)]
         dev, metric = self.selection(target.name, (*map(get_task, names), target), settings, languages)
         part = Part(
@@ -74,7 +79,7 @@ class Trainings:
         Tasks of one head are one part, unless the arm has a sampler; else each task is a part and they take turns.
         """
         tasks = [get_task(name) for name in arm.tasks]
-        mixed = arm.options.sampler is not None or len({task.head_name for task in tasks}) > 1
+        mixed = takes_turns(arm.tasks, arm.options)
         parts: list[tuple[Part, dict[str, Any]]] = []
         wanted = 0
         for group in ([task] for task in tasks) if mixed else [tasks] if tasks else []:
@@ -122,7 +127,7 @@ class Trainings:
         first = tasks[0]
         start, stop = 0, settings.train_rows
         if arm.control == "oracle" and {task.name for task in tasks} == set(training_tasks(target)):
-            fine_tuning = self.resolve("target", target.shape, *training_tasks(target), target.name)
+            fine_tuning = self.of_target(target)
             if fine_tuning.train_rows is None:
                 raise UserError(
                     f"the oracle control of {target.name} has no rows left: the target trains on all of them",
@@ -153,7 +158,7 @@ class Trainings:
         name = {"task": "+".join(task.name for task in tasks), "head": first.head_name}
         return part.model_copy(update=name), size
 
-    def _translated(self, tasks: list[Task], part: Part, how: Any) -> Part:
+    def _translated(self, tasks: list[Task], part: Part, how: Translation) -> Part:
         """`part` with its rows in other languages: a task at a time where tasks differ in what translates them."""
         if len(tasks) > 1 and how.files:
             raise UserError(
@@ -206,9 +211,8 @@ class Trainings:
             )  # fmt: skip
         how = f"oracle, not zero-shot: {', '.join(found[task])}" if oracle else SOURCE_LANGUAGE
         self.rows.note(f"Checkpoints of {trained} are those that score best on {task.name}.dev ({how}).")
-        return tuple((code, key) for code in found[task] for key in self.rows.prepare(task, "dev", code)), task.metrics[
-            0
-        ]
+        dev = tuple((code, key) for code in found[task] for key in self.rows.prepare(task, "dev", code))
+        return dev, task.metrics[0]
 
 
 def _examples(settings: Settings, rows: int | None) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from xstilts.analysis.best import ALL, BEST, DEV, NAIVE, PAPER_GAIN, SINGLE, WITHOUT_RETRIEVAL
+from xstilts.analysis.best import ALL, BEST, DEV, NAIVE, PAPER_GAIN, SINGLE, WITHOUT_RETRIEVAL, listed
 from xstilts.analysis.gains import BASELINE, MEAN, ZERO_SHOT
 from xstilts.analysis.summary import RETRIEVAL
 from xstilts.report.frames import Frames, keyed
@@ -44,10 +44,7 @@ def _chosen(frames: Frames, target: str) -> str:
     titles = {BASELINE: "none"} | {e.name: e.title for e in frames.intermediates}
     choices = frames.best.choices
     names = choices.loc[choices["target"] == target, "intermediate"]
-    counts = sorted(names.value_counts().items(), key=lambda item: (-item[1], str(item[0])))
-    if len(counts) < 2:
-        return titles[str(counts[0][0])] if counts else DASH
-    return ", ".join(f"{titles[str(name)]} ({n} of {len(names)})" for name, n in counts)
+    return listed(names, titles) or DASH
 
 
 def average_table(frames: Frames) -> Table:

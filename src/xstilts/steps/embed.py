@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 from xstilts.errors import UserError
 from xstilts.step import Runtime, Step, Work
 from xstilts.steps.prepare import read_rows
-from xstilts.steps.train import checkpoint_folder
+from xstilts.steps.train import load_start
 
 
 class Embed(Step):
@@ -48,7 +48,6 @@ class Embed(Step):
         """
         import numpy as np
 
-        from xstilts.models.encoder import interpolate, load_encoder
         from xstilts.tasks.shapes import Spec
         from xstilts.training.embedding import embed
         from xstilts.training.places import places
@@ -56,11 +55,9 @@ class Embed(Step):
         rows = read_rows(work.store, self.data, self.start, self.stop)
         if not rows:
             raise UserError("there are no training rows to look at", remedy="lower train_rows of the target")
-        folder = checkpoint_folder(work.store, self.checkpoint, self.pretrained)
-        encoder, tokenizer = load_encoder(self.model, self.encoder, folder)
-        if self.checkpoint and self.alpha != 1:
-            start = checkpoint_folder(work.store, None, self.pretrained)
-            interpolate(encoder, load_encoder(self.model, self.encoder, start)[0], self.alpha)
+        encoder, tokenizer = load_start(
+            work.store, self.model, self.encoder, self.checkpoint, self.pretrained, self.alpha
+        )
         spec = Spec.of(self.options, (), encoder.config.num_hidden_layers)
         features, found = places(self.shape, rows, tokenizer, spec, self.vectors)
         mean, vectors, notes = embed(encoder, tokenizer, features, found, self.precision, work.progress)

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from xstilts.errors import UserError
 from xstilts.step import Runtime, Step, Work
 from xstilts.steps.prepare import read_rows
-from xstilts.steps.train import checkpoint_folder
+from xstilts.steps.train import checkpoint_folder, load_start
 from xstilts.store import Store
 from xstilts.tasks.rows import Row
 
@@ -58,15 +58,14 @@ class Predict(Step):
 
         Raises `UserError` where no rows are left to tune on.
         """
-        from xstilts.models.encoder import interpolate, load_encoder, load_head
+        from xstilts.models.encoder import load_head
         from xstilts.tasks.shapes import SHAPES, Spec
         from xstilts.training.inference import predict, tune
 
         folder = checkpoint_folder(work.store, self.checkpoint, self.pretrained)
-        encoder, tokenizer = load_encoder(self.model, self.encoder, folder)
-        if self.alpha != 1:
-            start = checkpoint_folder(work.store, None, self.pretrained)
-            interpolate(encoder, load_encoder(self.model, self.encoder, start)[0], self.alpha)
+        encoder, tokenizer = load_start(
+            work.store, self.model, self.encoder, self.checkpoint, self.pretrained, self.alpha
+        )
         shape = SHAPES.get(self.shape)
         head, labels = load_head(folder if self.checkpoint else None, shape, encoder.config.hidden_size)
         spec = Spec.of(self.options, labels, encoder.config.num_hidden_layers)

@@ -128,7 +128,7 @@ class Train(Step):
 
     def _attempt(self, work: Work, rows: list[list[Any]], seed: int, log: Path) -> tuple[Any, Any, Any, str]:
         """(what was trained, its learners, the tokenizer, why it is degenerate if it is)."""
-        from xstilts.models.encoder import interpolate, load_encoder, load_language_model, reuse_head
+        from xstilts.models.encoder import load_language_model, reuse_head
         from xstilts.tasks.shapes import SHAPES, Spec
         from xstilts.training.inference import predict
         from xstilts.training.loop import Learner, train
@@ -138,10 +138,9 @@ class Train(Step):
         if any(part.shape == "mlm" for part in self.parts):
             encoder, tokenizer, language_head = load_language_model(self.model, self.encoder, folder)
         else:
-            encoder, tokenizer = load_encoder(self.model, self.encoder, folder)
-        if self.alpha != 1:
-            start = checkpoint_folder(work.store, None, self.pretrained)
-            interpolate(encoder, load_encoder(self.model, self.encoder, start)[0], self.alpha)
+            encoder, tokenizer = load_start(
+                work.store, self.model, self.encoder, self.base, self.pretrained, self.alpha
+            )
         learners = []
         for part, own in zip(self.parts, rows, strict=True):
             shape = SHAPES.get(part.shape)
@@ -194,3 +193,16 @@ def checkpoint_folder(store: Store, trained: str | None, pretrained: str | None)
     if trained is not None:
         return store.path("Train", trained) / "checkpoint"
     return store.path("Pretrain", pretrained) / "checkpoint" if pretrained is not None else None
+
+
+def load_start(
+    store: Store, model: str, identity: str, trained: str | None, pretrained: str | None, alpha: float = 1.0
+) -> tuple[Any, Any]:
+    """(encoder, tokenizer) after the training `trained`, or as it was pretrained; `alpha` is the share of the training
+    in the weights, the rest being the pretrained encoder's. Raises `UserError` as `load_encoder` does."""
+    from xstilts.models.encoder import interpolate, load_encoder
+
+    encoder, tokenizer = load_encoder(model, identity, checkpoint_folder(store, trained, pretrained))
+    if trained is not None and alpha != 1:
+        interpolate(encoder, load_encoder(model, identity, checkpoint_folder(store, None, pretrained))[0], alpha)
+    return encoder, tokenizer

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xstilts.errors import UserError
 from xstilts.languages import LANGUAGES
-from xstilts.store import sha256_of
+from xstilts.store import sha256_of_files
 from xstilts.translation.codes import Direction, direction
 from xstilts.translation.units import sentences, through
 
@@ -56,7 +54,7 @@ def local_model(name: str, folder: Path, weights: str) -> tuple[str, str] | None
         lacks = f"no {weights}" if not found else "no config.json"
         raise UserError(f"{local} is no translation model: it has {lacks}", remedy="pickled weights are never loaded")
     files = sorted({*found, *(path for path in local.iterdir() if path.suffix in _SUFFIXES)})
-    return f"sha256:{_hash(tuple((str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files))}", str(local)
+    return f"sha256:{sha256_of_files(files)}", str(local)
 
 
 def hub_model(name: str, revision: str, folder: Path) -> tuple[str, str]:
@@ -65,14 +63,6 @@ def hub_model(name: str, revision: str, folder: Path) -> tuple[str, str]:
         what = f"no translation model folder {(folder / Path(name).expanduser()).resolve()}"
         raise UserError(what, remedy="check the path, or give a hub id such as Helsinki-NLP/opus-mt-en-de")
     return f"hub:{name}@{revision}", name
-
-
-@lru_cache
-def _hash(stamps: tuple[tuple[str, int, int], ...]) -> str:
-    digest = hashlib.sha256()
-    for path, _, _ in stamps:
-        digest.update(f"{Path(path).name}:{sha256_of(Path(path))}\n".encode())
-    return digest.hexdigest()
 
 
 @contextmanager
