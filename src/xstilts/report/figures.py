@@ -80,7 +80,8 @@ def _has_retrieval(targets: Sequence[Entry]) -> bool:
 
 
 def _label_width(arms: Sequence[Entry]) -> float:
-    widths = [max(6.6 * len(short(arm.title, 26)), 5.4 * len(short(arm.group, 30))) for arm in arms]
+    # pixels a character at sizes 12 and 10 in the widest of the fonts that stand in for one another
+    widths = [max(7.4 * len(short(arm.title, 26)), 6.3 * len(short(arm.group, 30))) for arm in arms]
     longest = max(widths, default=60)
     return min(max(longest, 60), 180)
 
