@@ -7,10 +7,11 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from xstilts.claims import Claims, load_claims
 from xstilts.collect import collect_plan, predictions
 from xstilts.errors import UserError
 from xstilts.executors import get_executor
@@ -69,13 +70,13 @@ def run_study(
 ) -> Outcome:  # fmt: skip
     """Run what is not done, then write the report. Raises `UserError` for wrong input; failed steps are in the
     outcome."""
-    graph = plan(study)
+    graph, claims = plan(study), claims_of(study)
     opened = find_store(store).open()
     folder = _writable(report_folder(study, out))
     engine = get_executor(executor, opened)
     with _log_file(opened, study), closing(engine):
         scheduled = schedule(graph, opened, engine, watcher)
-    return Outcome(scheduled, _write(graph, opened, folder))
+    return Outcome(scheduled, _write(graph, opened, folder, claims))
 
 
 def predict_gain(
@@ -97,21 +98,30 @@ def predict_gain(
     return scheduled, collect_plan(graph, opened)
 
 
-def report_study(study: Study, store: str | Path | None = None, out: str | Path | None = None) -> Path:
-    """Write the report of what the store holds; returns the path of `report.html`."""
-    graph = plan(study)
-    return _write(graph, find_store(store), _writable(report_folder(study, out)))
+def report_study(
+    study: Study, store: str | Path | None = None, out: str | Path | None = None, claims: Path | None = None
+) -> Path:
+    """Write the report of what the store holds, judging `claims` or else the study's own; returns the path of
+    `report.html`. Raises `UserError` for wrong input."""
+    graph, judged = plan(study), claims_of(study, claims)
+    return _write(graph, find_store(store), _writable(report_folder(study, out)), judged)
+
+
+def claims_of(study: Study, file: Path | None = None) -> Claims | None:
+    """The claims in `file`, else those the study names; None without any. Raises `UserError` for a wrong file."""
+    where = file or study.claims_file
+    return None if where is None else load_claims(where)
 
 
 def collect(study: Study, store: str | Path | None = None) -> Results:
     """What the store holds of a study, as data frames."""
-    return collect_plan(plan(study), find_store(store))
+    return replace(collect_plan(plan(study), find_store(store)), claims=claims_of(study))
 
 
-def _write(graph: Plan, store: Store, folder: Path) -> Path:
+def _write(graph: Plan, store: Store, folder: Path, claims: Claims | None) -> Path:
     from xstilts.report.html import write_report
 
-    path = write_report(collect_plan(graph, store), folder)
+    path = write_report(replace(collect_plan(graph, store), claims=claims), folder)
     predictions(graph, store).to_parquet(folder / "predictions.parquet", index=False)
     return path
 

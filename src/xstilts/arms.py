@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from xstilts.errors import did_you_mean
+from xstilts.noise import Augmentation
 from xstilts.settings import Settings
 from xstilts.tasks import get_task
 from xstilts.tasks.intermediate import MIXTURES
@@ -116,6 +117,8 @@ class Options(BaseModel):
     """Masked language modelling beside the tasks, on text in many languages."""
     translate: Translation | None = None
     """The tasks' rows in other languages."""
+    perturb: Augmentation | None = None
+    """The tasks' rows with perturbed text."""
     alpha: float = Field(1.0, gt=0, le=1)
     """What targets start from: alpha times the intermediate encoder plus (1 - alpha) times the pretrained one
     (WiSE-FT, arXiv 2109.01903)."""
@@ -257,8 +260,10 @@ def check_arm(arm: Intermediate) -> None:
     """Raises `ValueError` where an arm learns from nothing, or its sampler and its tasks do not fit."""
     if not arm.tasks and arm.mlm is None:
         raise ValueError(f"intermediate {arm.name!r} learns from nothing; give it tasks, or mlm")
-    if not arm.tasks and (arm.translate is not None or arm.sampler is not None):
-        raise ValueError(f"intermediate {arm.name!r} has no tasks to translate or to sample from; give it some")
+    if not arm.tasks and (arm.translate or arm.perturb or arm.sampler):
+        raise ValueError(f"intermediate {arm.name!r} has no tasks to translate, perturb or sample from; give it some")
+    if arm.translate is not None and arm.perturb is not None:
+        raise ValueError(f"intermediate {arm.name!r} is both translated and perturbed; make it two variants")
     if arm.sampler is not None and len(arm.tasks) < 2:
         raise ValueError(f"intermediate {arm.name!r} has one task, so there is nothing to sample; drop its sampler")
     weights = arm.sampler.weights if arm.sampler is not None else {}

@@ -169,13 +169,16 @@ def report(
     store: StoreOption = None,
     out: OutOption = None,
     select: SelectOption = None,
+    claims: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Judge the hypotheses of this file instead of the study's.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write the report of what the store holds of a study."""
     from xstilts.api import report_study
     from xstilts.study import Study
 
-    path = report_study(Study.load(study, select), store, out)
+    path = report_study(Study.load(study, select), store, out, claims)
     if as_json:
         _print_json({"report": str(path)})
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
@@ -9,8 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xstilts.analysis.perturbations import CLEAN, setting_of
+from xstilts.claims import facts
 from xstilts.forecast import forecasts_of, read_forecasts
 from xstilts.graph import Arm, Cell, Plan
+from xstilts.plan import training_tasks
 from xstilts.steps.predict import Predict
 from xstilts.steps.prepare import Prepare
 from xstilts.store import Store, versions
@@ -53,14 +57,18 @@ def collect_plan(graph: Plan, store: Store) -> Results:
         )  # fmt: skip
     frames = [_contributions(graph, cell, cell.score, store) for cell in graph.cells if manifests[cell.score]]
     dev = [_contributions(graph, cell, cell.dev, store) for cell in graph.cells if cell.dev and manifests[cell.dev]]
+    rates = [_rates(graph, target, name, key, store) for target, name, key in _settings(graph) if manifests[key]]
     environment = {
         "versions": versions(), "host cpu": _cpu(), "cores": os.cpu_count(), "precision": ", ".join(sorted(precisions)),
         "git commit": _git_commit(), "created": created or datetime.now(UTC).isoformat(timespec="seconds"),
     }  # fmt: skip
-    scored, chosen = (pd.concat(part, ignore_index=True) if part else pd.DataFrame() for part in (frames, dev))
+    scored, chosen, reached = (
+        pd.concat(part, ignore_index=True) if part else pd.DataFrame() for part in (frames, dev, rates)
+    )
     return Results(
         describe(graph), scored, pd.DataFrame(steps), environment, dev=chosen, degenerate=_degenerate(graph, manifests),
-        forecasts=read_forecasts(forecasts_of(graph), store),
+        forecasts=read_forecasts(forecasts_of(graph), store), rates=reached,
+        golds=_golds(graph, manifests, store),
     )  # fmt: skip
 
 
@@ -70,6 +78,8 @@ def _degenerate(graph: Plan, manifests: dict[str, dict[str, Any]]) -> Any:
 
     rows = []
     for cell in graph.cells:
+        if cell.perturbation != CLEAN:  # the same trainings again
+            continue
         for phase, key in (("intermediate", cell.base), ("target", cell.training)):
             attempts = manifests[key].get("attempts") if key is not None else None
             if attempts:
@@ -82,9 +92,8 @@ def _degenerate(graph: Plan, manifests: dict[str, dict[str, Any]]) -> Any:
 
 def _contributions(graph: Plan, cell: Cell, key: str, store: Store) -> Any:
     """The scores of step `key`, with where `cell` stands in the study."""
-    import pandas as pd
 
-    frame = pd.read_parquet(store.path("Score", key) / "scores.parquet")
+    frame = _of_setting(store.path("Score", key), "scores.parquet", cell.perturbation)
     task, seen = get_task(cell.target), set(graph.study.encoder_languages)
     frame = frame.assign(
         intermediate=cell.arm.name, category=cell.arm.category, control=cell.arm.control, target=cell.target,
@@ -94,6 +103,51 @@ def _contributions(graph: Plan, cell: Cell, key: str, store: Store) -> Any:
     )  # fmt: skip
     constant = ["intermediate", "category", "control", "target", "level", "shape", "perturbation"]
     return frame.astype({name: "category" for name in constant}).astype({name: object for name in constant})
+
+
+def _of_setting(folder: Path, file: str, perturbation: str) -> Any:
+    """What a step has stored of one setting: `file` of the clean rows, `perturbed.parquet` of all others."""
+    import pandas as pd
+
+    if perturbation == CLEAN:
+        return pd.read_parquet(folder / file)
+    chosen = [("perturbation", "==", perturbation)]
+    return pd.read_parquet(folder / "perturbed.parquet", filters=chosen).drop(columns="perturbation")
+
+
+def _settings(graph: Plan) -> list[tuple[str, str, str]]:
+    """(target, setting, key of the step that makes its rows), each once."""
+    found = {
+        (step.task, name, key): None
+        for step in graph.steps.values() if isinstance(step, Predict)
+        for name, key in step.perturbed
+    }  # fmt: skip
+    return list(found)
+
+
+def _rates(graph: Plan, target: str, name: str, key: str, store: Store) -> Any:
+    """How much of each row was changed: see `Results.rates`."""
+    import pandas as pd
+
+    setting = setting_of(name)
+    frame = pd.read_parquet(store.path(graph.steps[key].kind, key) / "rates.parquet")
+    about: dict[str, Any] = {"target": target, "perturbation": name, "kind": setting.kind,
+             "asked": float("nan") if setting.rate is None else setting.rate}  # fmt: skip
+    return frame.assign(**about)[["target", "language", "perturbation", "kind", "asked", "id", "edits", "units"]]
+
+
+def _golds(graph: Plan, manifests: dict[str, dict[str, Any]], store: Store) -> Any:
+    """The right answers of every target's clean rows: see `Results.golds`. All checkpoints have the same."""
+    import pandas as pd
+
+    found = {}
+    for cell in graph.cells:
+        (key,) = graph.steps[cell.score].inputs()
+        if cell.target not in found and manifests[key]:
+            frame = pd.read_parquet(store.path("Predict", key) / "predictions.parquet", columns=["language", "gold"])
+            frame["gold"] = [json.loads(gold) for gold in frame["gold"]]
+            found[cell.target] = frame.assign(target=cell.target)
+    return pd.concat(found.values(), ignore_index=True) if found else None
 
 
 def describe(graph: Plan) -> dict[str, Any]:
@@ -109,6 +163,15 @@ def describe(graph: Plan) -> dict[str, Any]:
         "intermediates": [name for name in arms if name != "none"],
         "targets": [{"name": name, "title": get_task(name).title} for name in study.targets],
         "stand_ins": [*(_arm_sentence(arm) for name, arm in arms.items() if name != "none"), *graph.notes],
+        "perturbations": [name for name in dict.fromkeys(cell.perturbation for cell in graph.cells)],
+        **facts(study, graph.model.identity),
+        "own_tasks": sorted(
+            {
+                (cell.arm.name, cell.target)
+                for cell in graph.cells
+                if not cell.arm.control and {*training_tasks(get_task(cell.target))} & {*cell.arm.tasks}
+            }
+        ),
         "varies": {arm.name: arm.base for arm in study.arms if arm.base},
         "degenerate_rule": RULE,
         "cautions": [ORACLE] if study.select == "oracle" else [],
@@ -140,6 +203,9 @@ def _variant_sentence(arm: Arm) -> str:
         how = f"from files in {', '.join(options.translate.to)}" if options.translate.files else (
             f"in {', '.join(options.translate.to)}, translated by {options.translate.backend}")  # fmt: skip
         words.append(how + (" beside English" if options.translate.keep_english else ""))
+    if options.perturb is not None:
+        how = f"perturbed by {options.perturb.kind.replace('_', ' ')} at {100 * options.perturb.rate:g} %"
+        words.append(how + (", beside the clean rows" if options.perturb.keep_clean else ""))
     if options.sampler is not None:
         fields = options.sampler.model_dump(exclude_defaults=True)
         words.append(f"drawn by {fields}" if fields else "drawn in proportion to their rows")
@@ -162,7 +228,7 @@ def predictions(graph: Plan, store: Store) -> Any:
     for cell in graph.cells:
         if store.has(graph.steps[cell.score]):
             (key,) = graph.steps[cell.score].inputs()
-            frame = pd.read_parquet(store.path("Predict", key) / "predictions.parquet")
+            frame = _of_setting(store.path("Predict", key), "predictions.parquet", cell.perturbation)
             where: dict[str, Any] = {
                 "intermediate": cell.arm.name,
                 "seed": cell.seed,

@@ -112,6 +112,11 @@ _PRIVATE = re.compile(r"q[a-t][a-z]")
 _OTHER_NAMES = {other.lower(): known.code for known in _TABLE for other in (known.code, known.iso3, known.name)}
 
 
+def is_known(code: str) -> bool:
+    """Whether `get_language` knows the code."""
+    return code in LANGUAGES or _PRIVATE.fullmatch(code) is not None
+
+
 def get_language(code: str) -> Language:
     """The language with this code; ISO 639's private-use codes (qaa to qtz) name generated languages.
 

@@ -31,7 +31,7 @@ from xstilts.store import Store
 from xstilts.tasks.metadata import Task
 from xstilts.tasks.rows import Row
 
-KINDS = ("Prepare", "Translate", "Pretrain", "Train", "Predict", "Score")
+KINDS = ("Prepare", "Translate", "Pretrain", "Perturb", "Pair", "Train", "Predict", "Score")
 TABLE = 200
 """Steps up to which a plan lists them without being asked."""
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from xstilts.arms import Intermediate, Variant, check_arm, check_names, expand, read_intermediates
 from xstilts.errors import did_you_mean
+from xstilts.noise import Noise, check_noise
 from xstilts.settings import PRESETS, Settings
 from xstilts.tasks import TASKS, get_task
 from xstilts.tasks.metadata import Task
@@ -69,6 +70,9 @@ class Study(BaseModel):
     controls: Controls = Controls()
     targets: tuple[str, ...] = Field(min_length=1)
     seeds: tuple[int, ...] = Field((1,), min_length=1)
+    perturbations: dict[str, Noise] = {}
+    """What the evaluation rows are perturbed by, besides being evaluated clean: `{keyboard: [0.1, 0.2]}`, names in
+    docs/perturbations.md, or test sets of your own (`xstilts.noise.Noise`)."""
     stand_ins: dict[str, tuple[str, ...]] = {}
     """What replaces a split that is not at hand: `task.split` to a list of other splits (`snli.dev`) or of files
     in the task's own layout, relative to the data folder. The report says so."""
@@ -88,6 +92,8 @@ class Study(BaseModel):
     evaluate_on: Literal["test", "dev"] = "test"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the encoder; `auto` measures whether this machine gains by bfloat16. Not part of any key."""
+    claims: str | None = None
+    """A file of hypotheses (docs/claims.md) that the report judges by the results, relative to this file."""
     file: str | None = None
     """The file it was read from; relative paths in it are relative to that file's folder."""
 
@@ -173,6 +179,7 @@ class Study(BaseModel):
         for reference, replacements in self.stand_ins.items():
             for name in (reference, *(r for r in replacements if "/" not in r)):
                 _split_reference(name, self.source)
+        check_noise(self.perturbations, self.targets)
         self._check_languages()
         return self
 
@@ -215,6 +222,11 @@ class Study(BaseModel):
     def data_folder(self) -> Path | None:
         """The data folder, absolute; None where the study needs none."""
         return None if self.data is None else (self.folder / Path(self.data).expanduser()).resolve()
+
+    @property
+    def claims_file(self) -> Path | None:
+        """The file of claims, absolute; None where there is none."""
+        return None if self.claims is None else self.folder / Path(self.claims).expanduser()
 
     def plan(self) -> Plan:
         """The graph of steps of this study; nothing is run."""

@@ -52,7 +52,7 @@ def test_the_rate_asked_for_is_reached(language):
     """Within one point of ten per cent, or of what the texts have room for, for every perturbation that applies."""
     found = list(samples(language))
     assert found
-    for name in PERTURBATIONS.targets():
+    for name in (name for name in PERTURBATIONS.targets() if not get_perturbation(name).needs):
         reached, possible = rates(language, name, found)
         if applies(name, language):
             assert abs(reached - possible) < 0.01, name

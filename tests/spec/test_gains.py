@@ -9,7 +9,7 @@ from report_fixture import MICRO, NATURAL, PLANTED, Target, contributions
 
 from xstilts.analysis.bootstrap import Spread, common, interval, resampled_scores, spread
 from xstilts.analysis.gains import gains, scores
-from xstilts.analysis.summary import RETRIEVAL_SHAPES, by_category, by_intermediate, controls, headline
+from xstilts.analysis.summary import RETRIEVAL_SHAPES, by_intermediate, controls, headline, significant
 
 SMALL = (
     Target("t", "T", "semantic", "classify", ("accuracy",), ("en", "de", "fr"), 0.7),
@@ -106,7 +106,7 @@ def test_a_combination_without_any_pair_is_a_row_of_nan(small: pd.DataFrame) -> 
 
 def test_empty_contributions_give_empty_tables(small: pd.DataFrame) -> None:
     nothing = small.iloc[:0]
-    for frame in (scores(nothing), gains(nothing), by_category(gains(nothing))):
+    for frame in (scores(nothing), gains(nothing), by_intermediate(gains(nothing))):
         assert frame.empty
     assert controls(gains(nothing))["ok"].isna().all()
 
@@ -168,19 +168,27 @@ def test_noise_alone_is_no_gain_and_planted_gains_are_found() -> None:
     flat = gains(noise, draws=200)
     covered = (flat["low"] <= 0) & (flat["high"] >= 0)
     assert covered.mean() > 0.85
-    assert row(by_category(flat), category="NLI", group="semantic")["low"] <= 0
+    corrected = significant(headline(flat))
+    assert (corrected["p_holm"] >= corrected["p"]).all() and (corrected["p_holm"] > 0.05).all()
 
 
-def test_by_category_keeps_retrieval_apart_and_leaves_controls_out() -> None:
+def test_means_over_targets_leave_retrieval_out() -> None:
     found = gains(contributions(PLANTED, MICRO, examples=60), draws=50)
-    table = by_category(found)
-    assert set(table["group"]) == {"syntactic", "semantic", "retrieval"}
-    assert "" not in set(table["category"])  # the oracle
-    nli = row(table, category="NLI", group="retrieval")
-    assert nli["gain"] == pytest.approx(
-        row(found, intermediate="nli", target="micro-retrieval", language="zero-shot")["gain"]
-    )
     assert row(by_intermediate(found), intermediate="nli")["n"] == 5
+
+
+def test_the_robust_gain_is_the_mean_over_settings(small: pd.DataFrame) -> None:
+    """`robust` is the unweighted mean of a target's settings but clean, with an interval, and clean is not in it."""
+    clean = small.assign(perturbation="clean")
+    worse = [small.assign(perturbation=name, numerator=small["numerator"] * share)
+             for name, share in (("swap@0.1", 0.5), ("swap@0.2", 0.25))]  # fmt: skip
+    found = gains(pd.concat([clean, *worse]), draws=50)
+    wide = found.pivot_table(index=["intermediate", "target", "metric", "language"], columns="perturbation",
+                             values="gain")  # fmt: skip
+    np.testing.assert_allclose(wide["robust"], (wide["swap@0.1"] + wide["swap@0.2"]) / 2)
+    assert found.loc[found["perturbation"] == "robust", "low"].notna().any()
+    alone = gains(clean, draws=50)
+    assert set(alone["perturbation"]) == {"clean"}
 
 
 def test_controls_say_what_they_mean_for_the_study() -> None:

@@ -14,7 +14,7 @@ from xstilts.perturb.rate import Draft, distance, realised, size
 from xstilts.perturb.tables import confusions, homoglyphs, jamo_changed, keys, layout_of
 from xstilts.perturb.units import Change, clusters, is_space, split, words
 
-NAMES = sorted(PERTURBATIONS.targets())
+NAMES = sorted(name for name in PERTURBATIONS.targets() if not get_perturbation(name).needs)
 CHARACTERS = [name for name in NAMES if get_perturbation(name).unit == "character"]
 SAMPLES = {
     "en": "The quick brown fox jumps over the lazy dog, twice a day.",

@@ -23,6 +23,7 @@ NEUTRAL: dict[str, Any] = {
     "alpha": 1.0,
     "reuse_head": False,
     "settings": {},
+    "perturb": None,
 }
 TRANSLATED = {"to": ["qaa"], "backend": "table"}
 
@@ -64,6 +65,7 @@ def test_the_keys_of_variants_do_not_move() -> None:
         "sampler": base(planned(arm(tasks="mw_nli+mw_squad", sampler={"cap": 10, "temperature": 2}))),
         "mlm": base(planned(arm(mlm={"languages": ["qaa"]}))),
         "translate": base(planned(arm(translate=TRANSLATED))),
+        "perturb": base(planned(arm(perturb={"kind": "swap", "rate": 0.1}))),
         "lora": base(planned(arm(settings={"lora": {"rank": 4}}))),
         "alpha": target(planned(arm(alpha=0.5))),
         "reuse_head": target(planned(arm(reuse_head=True))),
@@ -77,6 +79,7 @@ GOLDEN = {
     "sampler": "86828104789b",
     "mlm": "30119174a801",
     "translate": "ef298af6992b",
+    "perturb": "b02679671038",
     "lora": "668917dbe83b",
     "alpha": "2d983f142dcb",
     "reuse_head": "ef60adc3c841",

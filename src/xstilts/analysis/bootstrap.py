@@ -176,10 +176,10 @@ def pooled(means: Floats, errors: Floats, dfs: Floats, level: float = 0.95) -> d
     use = ~(np.isnan(means) | np.isnan(errors))
     k = int(use.sum())
     if k == 0:
-        return {"gain": NAN, "se": NAN, "low": NAN, "high": NAN, "n": 0}
+        return {"gain": NAN, "se": NAN, "df": NAN, "low": NAN, "high": NAN, "n": 0}
     parts = errors[use] ** 2 / k**2
     se = float(parts.sum() ** 0.5)
     spread = float((parts**2 / dfs[use]).sum())
     df = se**4 / spread if spread > 0 else 1.0
     mean, half = float(means[use].mean()), float(stats.t.ppf(0.5 + level / 2, df)) * se
-    return {"gain": mean, "se": se, "low": mean - half, "high": mean + half, "n": k}
+    return {"gain": mean, "se": se, "df": df, "low": mean - half, "high": mean + half, "n": k}

@@ -7,8 +7,9 @@ language included, as XTREME averages; `zero-shot` leaves the source language ou
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from xstilts.analysis.bootstrap import (
     scores_of,
     spread,
 )
+from xstilts.analysis.perturbations import CLEAN, ROBUST
 
 SOURCE = "en"
 BASELINE = "none"
@@ -94,7 +96,8 @@ def gains(
 
     A pair is one seed and language that both arms were scored on, over the same examples. `gain` is the mean
     over seeds; `low`, `high` its interval at `level` over examples and seeds (`bootstrap.interval` has the
-    formulae); `baseline` and `score` the two arms' means over the same seeds. `n_pairs` counts the pairs used
+    formulae); the perturbation `robust` is the mean over all settings of a target but clean, as many as a language has;
+    `baseline` and `score` the two arms' means over the same seeds. `n_pairs` counts the pairs used
     and `missing` those not used; a mean over languages uses a seed only if all its languages are there. A
     combination without any pair is a row of NaN. With `pool_seeds` the intermediates of a target share one
     estimate of the spread over seeds (`bootstrap.common`), without it each has its own, which two seeds leave
@@ -104,8 +107,7 @@ def gains(
     arms.remove(BASELINE)
     known = contributions.drop_duplicates("intermediate").set_index("intermediate")[ARM]
     rows: list[dict[str, Any]] = []
-    for cell in _cells(contributions, [BASELINE, *arms]):
-        actual, resampled = _paired_gains(cell, draws, seed)
+    for cell, actual, resampled in _with_robust(_cells(contributions, [BASELINE, *arms]), draws, seed):
         for name, members in _units(cell.languages, source):
             # A NaN in either arm makes the pair NaN; a mean over languages needs all of them.
             scored = actual[members].mean(axis=0)
@@ -121,6 +123,43 @@ def gains(
                     | about | _row(found, scored[0], own, len(members))
                 )  # fmt: skip
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _with_robust(cells: Iterable[Cell], draws: int, seed: int) -> Iterator[tuple[Cell, Floats, Floats]]:
+    """Every cell with its `_paired_gains`, and after those of a target and metric the mean over its settings."""
+    for _, group in groupby(cells, key=lambda cell: (cell.target, cell.metric)):
+        noisy = []
+        for cell in group:
+            found = (cell, *_paired_gains(cell, draws, seed))
+            yield found
+            noisy += [found] if cell.perturbation != CLEAN else []
+        if noisy:
+            yield _robust(noisy)
+
+
+def _robust(noisy: list[tuple[Cell, Floats, Floats]]) -> tuple[Cell, Floats, Floats]:
+    """The mean over settings of scores and resampled gains, per language over the settings that have it.
+
+    Settings of the same rows share their draws, so the mean of draws is a draw of the mean."""
+    about: dict[str, tuple[tuple[str, ...], bool]] = {}
+    scored: dict[str, list[Floats]] = {}
+    drawn: dict[str, list[Floats]] = {}
+    for cell, actual, resampled in noisy:
+        for i, language in enumerate(cell.languages):
+            if len(cell.ids[i]) >= len(about.get(language, ((), True))[0]):
+                about[language] = (cell.ids[i], cell.seen[i])
+            scored.setdefault(language, []).append(actual[i])
+            drawn.setdefault(language, []).append(resampled[:, i])
+    first, languages = noisy[0][0], sorted(scored)
+    cell = Cell(
+        first.target, first.metric, ROBUST, first.known, languages, [], [], [about[name][0] for name in languages],
+        [about[name][1] for name in languages],
+    )  # fmt: skip
+    return (
+        cell,
+        np.stack([np.mean(scored[name], axis=0) for name in languages]),
+        np.stack([np.mean(drawn[name], axis=0) for name in languages], axis=1),
+    )
 
 
 def _units(languages: list[str], source: str) -> Iterator[tuple[str, list[int]]]:

@@ -7,16 +7,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from xstilts.analysis.bootstrap import pooled
 from xstilts.analysis.gains import ZERO_SHOT
+from xstilts.analysis.multiple import holm
+from xstilts.analysis.perturbations import CLEAN
 
 RETRIEVAL = "retrieval"
 RETRIEVAL_SHAPES = ("retrieve", "mine")
 """Shapes of the targets that are reported apart (`headline`): Tatoeba's, and mining for BUCC."""
 
 
-def headline(gains: pd.DataFrame, perturbation: str = "clean") -> pd.DataFrame:
+def headline(gains: pd.DataFrame, perturbation: str = CLEAN) -> pd.DataFrame:
     """The rows that the report's answer rests on: zero-shot mean, primary metric, one perturbation.
 
     Adds the column `group`: the target's level, but `retrieval` for retrieval targets, which are reported
@@ -28,24 +31,21 @@ def headline(gains: pd.DataFrame, perturbation: str = "clean") -> pd.DataFrame:
     return rows.assign(group=np.where(rows["shape"].isin(RETRIEVAL_SHAPES), RETRIEVAL, rows["level"]))
 
 
-def by_intermediate(gains: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
+def by_intermediate(gains: pd.DataFrame, level: float = 0.95, perturbation: str = CLEAN) -> pd.DataFrame:
     """Mean zero-shot gain of each intermediate over the targets that are not retrieval, controls included.
 
-    Columns: intermediate, category, control, gain, se, low, high, n (targets). Targets count as independent.
+    Columns: intermediate, category, control, gain, se, df, low, high, n (targets). Targets count as independent.
     """
-    return _pool(headline(gains), ["intermediate", "category", "control"], level, lambda f: f["group"] != RETRIEVAL)
+    rows = headline(gains, perturbation)
+    return _pool(rows, ["intermediate", "category", "control"], level, lambda f: f["group"] != RETRIEVAL)
 
 
-def by_category(gains: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
-    """Mean zero-shot gain per category of intermediate and group of targets, without the controls.
-
-    Columns: category, group (`syntactic`, `semantic`, `retrieval`), gain, se, low, high, n (targets).
-    Intermediates of one category share the target's baseline and examples, so within a target their errors
-    count as fully correlated (the mean of their standard errors, an upper bound); different targets count as
-    independent. The interval speaks of these intermediates and targets, not of others that a category might
-    hold.
-    """
-    return _pool(headline(gains), ["category", "group"], level, lambda f: f["control"] == "")
+def significant(rows: pd.DataFrame) -> pd.DataFrame:
+    """`rows` (gain, se, df, control) with `p`, two-sided, of no gain, and `p_holm`, corrected over the rows that are
+    not of controls."""
+    p = 2 * stats.t.sf((rows["gain"] / rows["se"]).abs().to_numpy(float), rows["df"].to_numpy(float))
+    family = np.where(rows["control"].to_numpy() == "", p, np.nan)
+    return rows.assign(p=p, p_holm=holm(family))
 
 
 def _pool(
@@ -56,7 +56,7 @@ def _pool(
         per_target = part.groupby("target")[["gain", "se", "df"]].agg({"gain": "mean", "se": "mean", "df": "min"})
         gain, se, df = (per_target[name].to_numpy(float) for name in ("gain", "se", "df"))
         found.append(dict(zip(keys, key, strict=True)) | pooled(gain, se, df, level))
-    return pd.DataFrame(found, columns=[*keys, "gain", "se", "low", "high", "n"])
+    return pd.DataFrame(found, columns=[*keys, "gain", "se", "df", "low", "high", "n"])
 
 
 CONTROL_COLUMNS = ["control", "target", "gain", "low", "high", "ok", "verdict"]

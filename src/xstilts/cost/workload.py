@@ -8,9 +8,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from xstilts.analysis.perturbations import CLEAN
 from xstilts.graph import Plan
 from xstilts.sources.microworld import SIZES, TEXT_SIZE
 from xstilts.step import Step
+from xstilts.steps.pair import Pair
+from xstilts.steps.perturb import Perturb
 from xstilts.steps.predict import Predict
 from xstilts.steps.prepare import Prepare
 from xstilts.steps.score import Score
@@ -83,11 +86,15 @@ def _load(step: Step, found: Mapping[str, Load], store: Store, pieces: Mapping[s
     if isinstance(step, Predict):
         wanted = [_cut(found, (key,), 0, step.rows) for _, key in step.data]
         wanted += [_cut(found, (key,), 0, step.tune_rows) for _, key in step.tune]
+        wanted += [found[key] for _, key in step.perturbed]
         total = _sum(wanted)
         return Load(total.rows, total.guessed, total.rows * pieces[step.shape], FORWARD)
     if isinstance(step, Score):
         return Load(found[step.predictions].rows, found[step.predictions].guessed)
     fields: Any = step
+    if isinstance(step, Perturb | Pair):
+        start = step.start if isinstance(step, Perturb) else 0
+        return _sum(_cut(found, (key,), start, step.stop) for _, key in step.data)
     if step.kind in ("Translate", "Embed"):
         total = _cut(found, fields.data, fields.start, fields.stop)
         if step.kind == "Embed":
@@ -178,5 +185,7 @@ def unshared(plan: Plan) -> Counter[str]:
     for key, step in plan.steps.items():  # inputs come first
         reached[key] = frozenset({key}).union(*(reached[i] for i in step.inputs()))
     for cell in plan.cells:
+        if cell.perturbation != CLEAN:  # a checkpoint is trained and read for all its settings in one go
+            continue
         asked.update(reached[cell.score] | (reached[cell.dev] if cell.dev else frozenset()))
     return asked

@@ -11,17 +11,19 @@ from functools import cache
 
 from xstilts.errors import UserError
 from xstilts.perturb.rate import Draft, Reached, realise
+from xstilts.perturb.resources import Resource, equip
 from xstilts.perturb.units import Change, Perturbation, split
 from xstilts.registry import Registry
 
 _CHARACTERS = ("insert", "delete", "swap", "repeat", "keyboard", "homoglyph", "diacritics", "case", "punctuation",
                "confusion", "spaces")  # fmt: skip
 _WORDS = ("word_delete", "word_repeat", "word_shuffle")
+_REPLACED = ("mlm", "neighbour", "code_switch")
 PERTURBATIONS = Registry(
     "perturbations",
     "perturbation",
     {name: f"xstilts.perturb.{module}:{name.upper()}"
-     for module, names in (("characters", _CHARACTERS), ("words", _WORDS)) for name in names},
+     for module, names in (("characters", _CHARACTERS), ("words", _WORDS), ("resources", _REPLACED)) for name in names},
 )  # fmt: skip
 """All perturbations by name; those of other packages come by the entry-point group `xstilts.perturbations`."""
 
@@ -55,14 +57,22 @@ def get_perturbation(name: str) -> Perturbation:
 
 
 def perturb_text(
-    text: str, language: str, name: str, rate: float, seed: int, *, row: str = "", field: str = ""
-) -> Perturbed:
+    text: str, language: str, name: str, rate: float, seed: int, *, row: str = "", field: str = "",
+    resource: Resource | None = None,
+) -> Perturbed:  # fmt: skip
     """`text` changed by the perturbation `name` so that `rate` of its units (0 to 1) are edits, or as many as can be.
 
     `row` and `field` say which text of a data set it is, so that every text is drawn for itself: neither the order of
-    rows nor other rows matter. Raises `UserError` for a rate outside 0 to 1 and for unknown names.
+    rows nor other rows matter. `resource` is what some kinds need (`resources`). Raises `UserError` for a rate outside
+    0 to 1, for unknown names and for a resource that is missing.
     """
-    perturbation = get_perturbation(name)
+    return perturb_with(equip(get_perturbation(name), resource), text, language, rate, seed, row, field)
+
+
+def perturb_with(
+    perturbation: Perturbation, text: str, language: str, rate: float, seed: int, row: str, field: str
+) -> Perturbed:
+    """`perturb_text` with a perturbation that has what it needs."""
     draft = Draft(units := split(text, perturbation.unit), [False] * len(units), [0] * len(units))
     _, reached = perturb_draft(draft, language, perturbation, rate, seed, row, field)
     return Perturbed("".join(draft.units()), rate, *reached)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from xstilts.errors import UserError
-from xstilts.perturb import PERTURBATIONS, Perturbed, get_perturbation, perturb_draft, perturb_text
+from xstilts.perturb import PERTURBATIONS, Perturbed, get_perturbation, perturb_draft, perturb_with
 from xstilts.perturb.rate import Draft, Reached
-from xstilts.perturb.units import Perturbation, split
+from xstilts.perturb.resources import Resource, equip, recorder
+from xstilts.perturb.units import Perturbation, is_space, split
 from xstilts.tasks.rows import Row
 
 _SEPARATOR = "\n"
@@ -16,7 +17,7 @@ _SEPARATOR = "\n"
 
 def perturb_rows(
     rows: Sequence[Row], shape: str, labels: Sequence[str], language: str, name: str, rate: float, seed: int, *,
-    keep: bool = False,
+    keep: bool = False, resource: Resource | None = None,
 ) -> tuple[list[Row], list[Reached]]:  # fmt: skip
     """The rows of a task of `shape` with perturbed text, and what was reached in each (its rate is `.rate`).
 
@@ -26,12 +27,17 @@ def perturb_rows(
 
     - classify: both texts. choice: prompt and choices; a row whose choices would no longer differ keeps them.
     - tag, features, parse: characters inside tokens, none ever empty. Of the kinds that change words only those that
-      keep the count: tokens change places together with their tags, heads follow; tokens of chunks stay.
+      keep the count: tokens change places together with their tags, heads follow, or one token stands for one;
+      tokens of chunks stay.
     - span: question and context, but no character of any accepted answer; starts follow.
     - retrieve, mine: `text`, the evaluated language. XTREME's direction has English queries, but English is the same
       for all languages and the language under evaluation is what the perturbation is to make harder.
 
-    Raises `UserError` for other shapes, a rate outside 0 to 1, and kinds that would change the number of tokens.
+    `resource` is what kinds with `needs` take words from; it is asked about all rows at once. A row that could not be
+    changed is equal to the row given.
+
+    Raises `UserError` for other shapes, a rate outside 0 to 1, kinds that would change the number of tokens, and a
+    missing resource.
     """
     if shape not in _SHAPES:
         raise UserError(f"rows of shape {shape} are not evaluated under perturbation",
@@ -41,7 +47,13 @@ def perturb_rows(
         fitting = sorted(n for n in PERTURBATIONS.targets() if get_perturbation(n).keeps_count)
         raise UserError(f"{name} changes the number of tokens, and with it the labels of shape {shape}",
                         remedy="those that keep it: " + ", ".join(fitting))  # fmt: skip
-    work = _Work(perturbation, language, rate, seed, keep, any(label.startswith("B-") for label in labels))
+    work = _Work(equip(perturbation, resource), language, rate, seed, keep, any(x.startswith("B-") for x in labels))
+    if perturbation.needs and resource is not None:
+        seen: dict[tuple[str, ...], None] = {}
+        asking = _Work(recorder(perturbation, seen), language, rate, seed, keep, work.chunks)
+        for row in rows:
+            _SHAPES[shape](asking, row)
+        resource.prepare(list(seen))
     done = [_SHAPES[shape](work, row) for row in rows]
     return [row for row, _ in done], [reached for _, reached in done]
 
@@ -57,8 +69,7 @@ class _Work:
 
     def text(self, row: Row, field: str, text: str) -> Perturbed:
         """One text of a row."""
-        return perturb_text(text, self.language, self.perturbation.name, self.rate, self.seed, row=row["id"],
-                            field=field)  # fmt: skip
+        return perturb_with(self.perturbation, text, self.language, self.rate, self.seed, row["id"], field)
 
     def fields(self, row: Row, names: Sequence[str]) -> tuple[Row, Reached]:
         """Several text fields of a row; those without text are passed over."""
@@ -134,23 +145,26 @@ def _tokens(work: _Work, row: Row) -> tuple[Row, Reached]:
 
 
 def _moved(work: _Work, row: Row, inside: Sequence[bool]) -> tuple[Row, Reached]:
-    """Tokens in another order. A perturbation of words that keeps their count does nothing but turn stretches round."""
+    """Tokens in another order, or others in their places: what a perturbation of words that keeps their count does."""
     units = [unit for token in row["tokens"] for unit in (token, " ")]
     draft = Draft(units, [flag for tag in inside for flag in (tag, False)], [0] * len(units))
     changes, reached = perturb_draft(draft, work.language, work.perturbation, work.rate, work.seed, row["id"], "tokens")
     places = list(range(len(units)))
+    tokens = list(row["tokens"])
     for change in changes:
-        if change.new != tuple(reversed(units[change.start : change.stop])):
-            raise ValueError(f"{work.perturbation.name} keeps the number of words but does more than turn them round")
-        places[change.start : change.stop] = reversed(places[change.start : change.stop])
+        span = slice(change.start, change.stop)
+        if change.new == tuple(reversed(units[span])):
+            places[span] = reversed(places[span])
+        elif len(change.new) == len(units[span]) == 1 and not any(map(is_space, (units[change.start], *change.new))):
+            tokens[change.start // 2] = change.new[0]
+        else:
+            raise ValueError(f"{work.perturbation.name} keeps the number of words, but neither moves nor replaces them")
     order = [place // 2 for place in places if place % 2 == 0]  # which old token is now there
     new = {old: position for position, old in enumerate(order)}
-    moved: Row = {
-        field: [row[field][i] for i in order] for field in ("tokens", "tags", "heads", "relations") if field in row
-    }
+    moved: Row = {field: [row[field][i] for i in order] for field in ("tags", "heads", "relations") if field in row}
     if "heads" in moved:
         moved["heads"] = [new[head - 1] + 1 if head else 0 for head in moved["heads"]]
-    return {**row, **moved}, reached
+    return {**row, "tokens": [tokens[i] for i in order], **moved}, reached
 
 
 def _begins(units: Sequence[str]) -> list[int]:

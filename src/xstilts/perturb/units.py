@@ -18,6 +18,8 @@ import regex
 from xstilts.languages import get_language
 
 Unit = Literal["character", "word"]
+Need = Literal["", "model", "table"]
+"""What a perturbation needs beside the text: nothing, an encoder, or a table of translations (`resources`)."""
 
 RUN = {"Thai": 3, "Laoo": 3, "Khmr": 3, "Mymr": 3, "Hani": 2, "Jpan": 2}
 """Grapheme clusters that stand for a word in scripts that put no space between words.
@@ -51,12 +53,26 @@ class Change:
 class Perturbation(Protocol):
     """One way to change a text. What it does is a function of its arguments alone."""
 
-    name: str
-    unit: Unit
-    """What it changes, and what its rate counts."""
-    keeps_count: bool
-    """Whether a sequence of tokens keeps its length. All character kinds do, as they stay inside tokens; of the word
-    kinds those whose changes do nothing but turn stretches round, so that labels can move along."""
+    @property
+    def name(self) -> str:
+        """What a study calls it."""
+        ...
+
+    @property
+    def unit(self) -> Unit:
+        """What it changes, and what its rate counts."""
+        ...
+
+    @property
+    def keeps_count(self) -> bool:
+        """Whether a sequence of tokens keeps its length. All character kinds do, as they stay inside tokens; of the
+        word kinds those that turn stretches round, so that labels can move along, or put one word in one's place."""
+        ...
+
+    @property
+    def needs(self) -> Need:
+        """What it needs beside the text: its changes are then that resource's, and its own `changes` is not asked."""
+        ...
 
     def applies(self, language: str) -> bool:
         """Whether it can be asked for in `language` (XTREME's code); where not, texts stay as they are."""
@@ -76,6 +92,7 @@ class Kind:
     propose: Callable[[Sequence[str], str, random.Random], list[Change]]
     suits: Callable[[str], bool] = lambda language: True
     keeps_count: bool = True
+    needs: Need = ""
 
     def applies(self, language: str) -> bool:
         """See `Perturbation`."""

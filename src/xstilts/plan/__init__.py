@@ -8,6 +8,7 @@ from dataclasses import replace
 from xstilts.errors import UserError
 from xstilts.graph import Arm, Cell, Plan
 from xstilts.models.identity import find_model
+from xstilts.plan.noise import Noises
 from xstilts.plan.options import reading
 from xstilts.plan.rows import SOURCE_LANGUAGE, Rows
 from xstilts.plan.trainings import Trainings, training_tasks
@@ -51,7 +52,8 @@ class _Planner:
             self.pretrained = self.graph.add(step, "encoder of the microworld")
             self.graph.model = replace(self.graph.model, identity=f"pretrain:{step.key}")
         self.rows = Rows(study, self.graph, assumed if assume else get_source)
-        self.trainings = Trainings(study, self.graph, self.rows, self.pretrained)
+        self.noises = Noises(study, self.graph, self.rows, self.pretrained)
+        self.trainings = Trainings(study, self.graph, self.rows, self.noises, self.pretrained)
 
     def plan(self) -> Plan:
         for target in map(get_task, self.study.targets):
@@ -59,7 +61,7 @@ class _Planner:
             self._note_own_task(target)
             for arm in self.arms(target):
                 for seed in self.study.seeds:
-                    self.graph.cells.append(self.cell(arm, target, languages, seed))
+                    self.graph.cells.extend(self.cells(arm, target, languages, seed))
         self._check_nothing_leaks()
         self.graph.notes.extend(note for source in self.rows.sources for note in getattr(source, "notes", ()))
         return self.graph
@@ -107,15 +109,23 @@ class _Planner:
             raise UserError(what, file=self.study.file, remedy="set controls.oracle: false")
         return tasks
 
-    def cell(self, arm: Arm, target: Task, languages: tuple[str, ...], seed: int) -> Cell:
-        """All steps from the encoder to the scores of one cell."""
+    def cells(self, arm: Arm, target: Task, languages: tuple[str, ...], seed: int) -> Iterator[Cell]:
+        """All steps from the encoder to the scores of one checkpoint: the clean cell, and one per perturbation."""
         base = None if arm.name == "none" else self.trainings.intermediate(arm, target, languages, seed)
         training = self.trainings.target(target, arm, base, languages, seed)
         data = tuple((language, self.rows.evaluation(target, language)) for language in languages)
-        score = self.evaluated(arm, target, seed, base, training, data)
+        settings = self.noises.settings(target, data, self.evaluated_rows(target))
+        score = self.evaluated(arm, target, seed, base, training, data, settings)
         rows = self.choosing_rows(target, data) if self.study.best_on == "dev" and training is not None else ()
         dev = self.evaluated(arm, target, seed, base, training, rows, dev=True) if rows else None
-        return Cell(arm, target.name, seed, score, base=base, training=training, dev=dev)
+        yield Cell(arm, target.name, seed, score, base=base, training=training, dev=dev)
+        for name, _ in settings:
+            yield Cell(arm, target.name, seed, score, name, base, training)
+
+    def evaluated_rows(self, target: Task, dev: bool = False) -> int | None:
+        """How many rows of each language a target is evaluated on; None: all."""
+        settings = self.trainings.of_target(target)
+        return settings.dev_rows if dev or self.study.evaluate_on == "dev" else settings.test_rows
 
     def choosing_rows(self, target: Task, evaluated: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
         """English dev rows that the best intermediate of a target may be chosen by; none where there are none, or where
@@ -134,16 +144,16 @@ class _Planner:
 
     def evaluated(
         self, arm: Arm, target: Task, seed: int, base: str | None, training: str | None,
-        data: tuple[tuple[str, str], ...], dev: bool = False,
+        data: tuple[tuple[str, str], ...], perturbed: tuple[tuple[str, str], ...] = (), dev: bool = False,
     ) -> str:  # fmt: skip
-        """Key of the scores of one checkpoint on some rows of a target."""
+        """Key of the scores of one checkpoint on some rows of a target, and on what stands for them in settings."""
         settings = self.trainings.of_target(target)
         tune = tuple(
             (language, key)
             for language, _ in (data if target.shape in _TUNED else ())
             for key in self.rows.prepare(target, "dev", language)
         )
-        rows = settings.dev_rows if dev or self.study.evaluate_on == "dev" else settings.test_rows
+        rows = self.evaluated_rows(target, dev)
         predict = Predict(
             encoder=self.graph.model.identity,
             pretrained=self.pretrained,
@@ -154,6 +164,7 @@ class _Planner:
             tune=tune,
             tune_rows=settings.dev_rows if tune else None,
             rows=rows,
+            perturbed=perturbed,
             options=reading(settings, target.shape, training=False, decoding=True),
             alpha=arm.options.alpha if training is None and base is not None else 1.0,
             model=self.graph.model.location,

@@ -107,6 +107,15 @@ class Rows:
             keys.append(self._prepare(other, other_split, language))
         return keys
 
+    def own_file(self, pattern: str, language: str) -> str | None:
+        """The file of a language that `pattern` names, relative to the data folder; None where there is none."""
+        name = pattern.replace("{language}", language)
+        return name if self.study.data_folder is not None and (self.study.data_folder / name).is_file() else None
+
+    def from_file(self, task: Task, split: Split, language: str, file: str) -> str:
+        """Key of the rows of a file in the layout of a task's split."""
+        return self._prepare(task, split, language, file=file)
+
     def _prepare(self, task: Task, split: Split, language: str, file: str | None = None) -> str:
         if file is None:
             content = self.source.identity(task, split, language)

@@ -8,6 +8,7 @@ from typing import Any
 from xstilts.arms import Translation, takes_turns
 from xstilts.errors import UserError
 from xstilts.graph import Arm, Plan
+from xstilts.plan.noise import Noises
 from xstilts.plan.options import reading, recipe
 from xstilts.plan.rows import SOURCE_LANGUAGE, Rows
 from xstilts.settings import Settings, resolve
@@ -36,6 +37,7 @@ class Trainings:
     study: Study
     graph: Plan
     rows: Rows
+    noises: Noises
     pretrained: str | None
     """Key of the step that makes the encoder; None: it is at hand."""
 
@@ -155,6 +157,12 @@ class Trainings:
         if how is not None:
             made = self._translated(tasks, part, how)
             part, size = made, size * (len(how.to) + how.keep_english)
+        if arm.options.perturb is not None:
+            keys = (self.noises.augmented(first, part.data, start, stop, arm.options.perturb),)
+            part, size = (
+                self._beside(part, keys, arm.options.perturb.keep_clean),
+                size * (1 + arm.options.perturb.keep_clean),
+            )
         name = {"task": "+".join(task.name for task in tasks), "head": first.head_name}
         return part.model_copy(update=name), size
 
@@ -166,7 +174,11 @@ class Trainings:
                 file=self.study.file, remedy="give the arm a sampler, so that each task is drawn by itself",
             )  # fmt: skip
         keys = self.rows.translated(tasks[0], part.data, part.start, part.stop, how)
-        if how.keep_english:
+        return self._beside(part, keys, how.keep_english)
+
+    def _beside(self, part: Part, keys: tuple[str, ...], keep: bool) -> Part:
+        """`part` with the rows of `keys` beside its own, or in their place."""
+        if keep:
             return part.model_copy(update={"more": keys})
         return part.model_copy(update={"data": (), "start": 0, "stop": None, "more": keys})
 

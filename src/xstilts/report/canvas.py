@@ -6,14 +6,16 @@ import html
 import io
 import re
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib
 from markupsafe import Markup
+from matplotlib.artist import Artist
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Polygon, Rectangle
 
 from xstilts.report.text import clean
 
@@ -23,10 +25,21 @@ _COLOURS = {
     INK: "currentColor", QUIET: "var(--quiet)", RULE: "var(--rule)",
     GAIN: "var(--gain)", LOSS: "var(--loss)", PAGE: "var(--page)",
 }  # fmt: skip
+SERIES = ("#3464eb", "#b78c0a", "#bc18a3", "#4a9f69", "#ac432c", "#0e9be6", "#636568")
+"""Colours of series, the same on every ground: contrast is at least 3 to 1 on the light, dark and print page, and any
+two differ by 20 or more in CIELAB with full colour vision, protanopia or deuteranopia (Machado, Oliveira & Fernandes
+2009, severity 1). `series` adds a shape and a dash, so that no figure rests on colour alone."""
+_SHAPES = ("o", "s", "^", "D", "v", "P", "X", "p", "h", "<", ">")
+_DASHES: tuple[tuple[float, ...], ...] = ((), (5, 2), (1.5, 1.5), (7, 2, 1.5, 2))
 _STYLE: Any = {
     "svg.fonttype": "none", "svg.hashsalt": "xstilts", "text.parse_math": False, "hatch.linewidth": 0.6,
     "font.family": "sans-serif",
 }  # fmt: skip
+
+
+def series(i: int) -> tuple[str, str, tuple[float, ...]]:
+    """(colour, shape, dashes) of the series number `i`, from 0; no two of the first 77 are alike."""
+    return SERIES[i % len(SERIES)], _SHAPES[i % len(_SHAPES)], _DASHES[i % len(_DASHES)]
 
 
 class Canvas:
@@ -40,17 +53,31 @@ class Canvas:
 
     def text(
         self, x: float, y: float, text: str, *, size: float = 12, colour: str = INK, anchor: str = "left",
-        bold: bool = False,
+        bold: bool = False, upwards: bool = False,
     ) -> None:  # fmt: skip
-        """One line of text; `y` is its middle."""
+        """One line of text; `y` is its middle. `upwards` turns it to be read from below."""
         self.axes.text(
             x, y, clean(text), fontsize=size, color=colour, ha=anchor, va="center_baseline", parse_math=False,
-            fontweight="bold" if bold else "normal",
+            fontweight="bold" if bold else "normal", rotation=90 if upwards else 0, rotation_mode="anchor",
         )  # fmt: skip
 
     def line(self, x0: float, y0: float, x1: float, y1: float, colour: str = RULE, width: float = 1) -> None:
         """A straight line."""
-        self._add(Line2D([x0, x1], [y0, y1], color=colour, linewidth=width, solid_capstyle="butt"))
+        self.path([x0, x1], [y0, y1], colour, width)
+
+    def path(
+        self, xs: Sequence[float], ys: Sequence[float], colour: str, width: float = 1.6, dashes: tuple[float, ...] = ()
+    ) -> None:
+        """A line through points, broken at NaN; `dashes` alternate ink and gap, in widths of the line."""
+        style: Any = (0, dashes) if dashes else "-"
+        self._add(Line2D(xs, ys, color=colour, linewidth=width, linestyle=style, solid_capstyle="butt"))
+
+    def band(
+        self, xs: Sequence[float], lows: Sequence[float], highs: Sequence[float], colour: str, alpha: float
+    ) -> None:
+        """The area between two lines over the same `xs`."""
+        edge = [*zip(xs, lows, strict=True), *reversed([*zip(xs, highs, strict=True)])]
+        self._add(Polygon(edge, facecolor=colour, alpha=alpha, linewidth=0))
 
     def box(self, x: float, y: float, width: float, height: float, colour: str, alpha: float = 1) -> None:
         """A filled rectangle."""
@@ -61,17 +88,18 @@ class Canvas:
         self._add(Rectangle((x, y), width, height, facecolor="none", edgecolor=RULE, hatch="////", linewidth=0))
 
     def mark(self, x: float, y: float, radius: float, colour: str, *, shape: str = "o", filled: bool) -> None:
-        """A disc (`o`) or a square on its corner (`D`); open ones show the page's ground."""
+        """A disc (`o`), a square (`s`) or another of matplotlib's markers; open ones show the page's ground."""
         self._add(
             Line2D(
-                [x], [y], marker=shape, markersize=2 * radius, markerfacecolor=colour if filled else PAGE,
-                markeredgecolor=colour, markeredgewidth=1.2, zorder=3,
+                [x], [y], linestyle="none", marker=shape, markersize=2 * radius,
+                markerfacecolor=colour if filled else PAGE, markeredgecolor=colour, markeredgewidth=1.2, zorder=3,
             )
         )  # fmt: skip
 
-    def _add(self, artist: Line2D | Rectangle) -> None:
+    def _add(self, artist: Artist) -> None:
         # add_line and add_patch would also work out data limits, which a sheet of fixed size does not need.
         artist.set_transform(self.axes.transData)
+        artist.set_clip_on(False)
         self.axes.add_artist(artist)
 
     def svg(self, name: str, title: str, description: str) -> Markup:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -9,11 +10,18 @@ from typing import Any
 import pandas as pd
 
 from xstilts.analysis.best import Best, best_per_target
+from xstilts.analysis.claims import Judged, judge
 from xstilts.analysis.gains import BASELINE
 from xstilts.analysis.gains import gains as gains_of
 from xstilts.analysis.gains import scores as scores_of
+from xstilts.analysis.mixed import Mixed, mixed_model, paired_gains
+from xstilts.analysis.perturbations import CLEAN, ROBUST
+from xstilts.analysis.ranking import Ranking
+from xstilts.analysis.ranking import ranking as ranking_of
+from xstilts.analysis.robustness import measures
 from xstilts.analysis.summary import RETRIEVAL, RETRIEVAL_SHAPES
 from xstilts.analysis.variants import over_bases
+from xstilts.claims import Claims
 from xstilts.report.text import clean
 
 CONTRIBUTIONS = (
@@ -52,6 +60,14 @@ class Results:
     forecasts: pd.DataFrame = field(default_factory=pd.DataFrame)
     """One row per method, target and intermediate: `method`, `target`, `intermediate`, `category`, `control`, `score`
     (`xstilts predict-gain`); empty where nothing was foretold."""
+    rates: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """How much of the evaluation rows was changed, a row per perturbed example: `target`, `language`, `perturbation`
+    (the setting), `kind`, `asked` (0 to 1; NaN for a person's own test set), `id`, `edits`, `units`
+    (docs/perturbations.md); empty without perturbations."""
+    golds: pd.DataFrame | None = None
+    """The right answers, a row per clean example: `target`, `language`, `gold` (decoded); what guessing would score."""
+    claims: Claims | None = None
+    """Hypotheses to be judged by these results."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +109,36 @@ class Frames:
         return gains_of(self.contributions)
 
     @cached_property
+    def transfers(self) -> pd.DataFrame:
+        """The contributions but for pairs that are no transfer between tasks: an intermediate that learns the very task
+        its target is fine-tuned on (`study["own_tasks"]`, lists of [intermediate, target])."""
+        return without(self.contributions, self.results.study.get("own_tasks") or [])
+
+    @cached_property
+    def ranking(self) -> Ranking:
+        """See `xstilts.analysis.ranking.ranking`, of `transfers`."""
+        return ranking_of(self.transfers)
+
+    @cached_property
+    def robustness(self) -> pd.DataFrame:
+        """See `xstilts.analysis.robustness.measures`."""
+        return measures(self.contributions, self.results.golds)
+
+    @cached_property
+    def mixed(self) -> Mixed:
+        """See `xstilts.analysis.mixed.mixed_model`; of the robust gains where there are any, without the pairs that
+        `ranking` leaves out."""
+        measure = ROBUST if ROBUST in set(self.gains["perturbation"]) else CLEAN
+        return mixed_model(paired_gains(self.transfers, measure))
+
+    @cached_property
+    def judged(self) -> Judged | None:
+        """See `xstilts.analysis.claims.judge`; None where the study has no claims."""
+        if self.results.claims is None:
+            return None
+        return judge(self.results.claims, self.contributions, self.results.study, self.best)
+
+    @cached_property
     def best(self) -> Best:
         """See `xstilts.analysis.best.best_per_target`."""
         return best_per_target(self.contributions, self.results.dev, self.gains)
@@ -123,6 +169,14 @@ class Frames:
             entries.append(Entry(name, clean(about.get("title") or name, 60), group))
         order = {"syntactic": 0, "semantic": 1, RETRIEVAL: 3}
         return sorted(entries, key=lambda e: order.get(e.group, 2))
+
+
+def without(contributions: pd.DataFrame, pairs: Iterable[Sequence[str]]) -> pd.DataFrame:
+    """The contributions but for those of some (intermediate, target)."""
+    dropped = pd.Series(False, index=contributions.index)
+    for intermediate, target in pairs:
+        dropped |= (contributions["intermediate"] == intermediate) & (contributions["target"] == target)
+    return contributions[~dropped]
 
 
 def _known(contributions: pd.DataFrame, column: str, about: list[str]) -> dict[str, dict[str, Any]]:

@@ -1,7 +1,8 @@
-"""Writes the report: report.html (one file, no network, no script), report.md and the tables as CSV."""
+"""Writes the report: report.html (one file, no network, one script of its own), report.md and the tables as CSV."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +11,25 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from xstilts.analysis.summary import controls
-from xstilts.report import tables, words
+from xstilts.report import robust, tables, words
+from xstilts.report.answer import answer_data, answer_words, mixed_table, mixed_words, ranking_table
 from xstilts.report.best import average_table, best_table, best_words
+from xstilts.report.claims import RULE, claim_lines, claim_table, claim_words, claims_frame
 from xstilts.report.degenerate import DAGGER, FOOTNOTE, degenerate_cautions, degenerate_rule, degenerate_table, doubtful
-from xstilts.report.figures import by_language, heat_map
+from xstilts.report.explore import explorable, policy, script
 from xstilts.report.forecasts import forecast_table, trust
+from xstilts.report.forest import forest
 from xstilts.report.frames import Frames, Results
+from xstilts.report.svg_files import write_files
 from xstilts.report.text import clean, duration, markdown, signed, span
 from xstilts.report.variants import variant_table
 
 
 def write_report(results: Results, out: Path) -> Path:
-    """Writes report.html, report.md, scores.csv, gains.csv and best.csv into `out`, made if need be, and returns the
-    path of report.html; also `forecasts.csv` where gains were foretold and `variants.csv` where arms vary others.
+    """Writes report.html, report.md, answer.json, scores.csv, gains.csv, ranking.csv and best.csv into `out`, made if
+    need be, and returns the path of report.html; every table as `tables/NAME.csv` and `.tex` and every figure as
+    `figures/NAME.svg`; also `forecasts.csv` where gains were foretold, `variants.csv` where arms vary others,
+    `robustness.csv` where rows were perturbed and `claims.csv` where claims were judged.
 
     The same results give the same bytes. The only time stamp is `results.environment["created"]`, which
     stands in one line that begins with "Created".
@@ -36,6 +43,13 @@ def write_report(results: Results, out: Path) -> Path:
     _write(out / "scores.csv", _csv(frames.scores))
     _write(out / "gains.csv", _csv(frames.gains))
     _write(out / "best.csv", _csv(frames.best.figures))
+    _write(out / "answer.json", _json(_answer(frames, values)))
+    _write(out / "ranking.csv", _csv(frames.ranking.categories))
+    if frames.judged is not None:
+        _write(out / "claims.csv", _csv(_claims(frames)))
+    if values["perturbed"]:
+        _write(out / "robustness.csv", _csv(frames.robustness))
+    write_files(values, out)
     if len(frames.variants):
         _write(out / "variants.csv", _csv(frames.variants))
     if len(results.forecasts):
@@ -52,11 +66,16 @@ def view(frames: Frames) -> dict[str, Any]:
     targets = {e.name: e.title for e in frames.targets}
     failed = tables.failed_table(frames.steps)
     in_doubt = doubtful(frames)
+    own_script, distances = script(), robust.against(frames)
     has_gains = bool(frames.gains["gain"].notna().any())
     return {
+        "script": own_script,
+        "policy": policy(own_script),
         "title": clean(study.get("name") or "study"),
         "question": clean(study.get("question") or "", 1000),
-        "answer": words.answer(frames.gains, arms, targets),
+        "answer": answer_words(frames) + words.answer(frames.gains, arms, targets)
+        if has_gains
+        else words.answer(frames.gains, arms, targets),
         "cautions": [
             *(clean(c, 1000) for c in study.get("cautions") or []),
             *words.cautions(frames.gains, verdicts),
@@ -66,17 +85,33 @@ def view(frames: Frames) -> dict[str, Any]:
         "reading": words.reading(frames.gains) if has_gains else "",
         "controls": [_control(row) for row in verdicts[verdicts["target"] == ""].to_dict("records")],
         "control_table": tables.control_table(verdicts, frames),
-        "heat_map": heat_map(frames, "heat") if arms and targets and has_gains else None,
+        "ranking_table": ranking_table(frames),
+        "forest": forest(frames.ranking.categories, "forest") if has_gains else None,
+        "mixed_words": mixed_words(frames.mixed) if has_gains else [],
+        "mixed_table": mixed_table(frames.mixed),
+        "heat_maps": robust.maps(frames) if arms and targets and has_gains else [],
+        "perturbed": robust.perturbed(frames),
+        "retention": robust.retention_figure(frames),
+        "measure_table": robust.measure_table(frames),
+        "rates": robust.rates_shown(frames),
+        "rates_table": robust.rates_table(frames),
+        "distance_figures": robust.distance_figures(distances),
+        "trend_table": robust.trend_table(distances),
+        "distance_note": robust.distance_note(),
+        "claim_words": [] if frames.judged is None else claim_words(frames.judged),
+        "claim_table": None if frames.judged is None else claim_table(frames.judged),
+        "claim_lines": [] if frames.judged is None else claim_lines(frames.judged, arms, targets),
+        "claim_rule": RULE,
         "forecasts": trust(frames),
         "forecast_table": forecast_table(frames),
-        "category_table": tables.category_table(frames),
         "gain_table": tables.gain_table(frames, in_doubt, DAGGER),
+        "explore": explorable(frames, in_doubt, DAGGER),
         "footnote": FOOTNOTE if in_doubt else "",
         "variant_table": variant_table(frames),
         "best_words": best_words(frames),
         "best_table": best_table(frames),
         "average_table": average_table(frames),
-        "languages": _languages(frames),
+        "languages": robust.language_figures(frames),
         "unseen": _unseen(frames.contributions),
         "score_tables": tables.score_tables(frames),
         "stand_ins": [clean(sentence, 1000) for sentence in study.get("stand_ins") or []],
@@ -94,6 +129,19 @@ def view(frames: Frames) -> dict[str, Any]:
     }
 
 
+def _claims(frames: Frames) -> pd.DataFrame:
+    assert frames.judged is not None
+    titles = ({e.name: e.title for e in entries} for entries in (frames.intermediates, frames.targets))
+    return claims_frame(frames.judged, *titles)
+
+
+def _answer(frames: Frames, values: dict[str, Any]) -> dict[str, Any]:
+    """The contents of `answer.json`."""
+    more = {} if frames.judged is None else {"claims": _claims(frames)}
+    said = {name: values[name] for name in ("answer", "controls", "cautions")}
+    return answer_data(frames, **said, **more)
+
+
 def _control(row: dict[Any, Any]) -> dict[str, str]:
     """One line on a control: whether it passed, its number, what that means."""
     state = {True: "passed", False: "failed"}.get(row["ok"], "open")
@@ -105,11 +153,6 @@ def _failures(steps: pd.DataFrame) -> list[str]:
     failed = int((steps["state"] == "failed").sum())
     text = "One step failed; it is" if failed == 1 else f"{failed} steps failed; they are"
     return [f"{text} listed at the end."] if failed else []
-
-
-def _languages(frames: Frames) -> list[tuple[str, Markup]]:
-    figures = ((t.title, by_language(frames, t, f"lang{i}")) for i, t in enumerate(frames.targets))
-    return [(title, figure) for title, figure in figures if figure is not None]
 
 
 def _unseen(contributions: pd.DataFrame) -> list[str]:
@@ -139,6 +182,10 @@ def _environment(*, html: bool) -> Environment:
     )  # fmt: skip
     found.globals["raw"] = Markup
     return found
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 
 def _csv(frame: pd.DataFrame) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from xstilts.analysis.gains import BASELINE, MEAN, SOURCE, ZERO_SHOT
-from xstilts.analysis.summary import RETRIEVAL, by_category
+from xstilts.analysis.perturbations import CLEAN, ROBUST
 from xstilts.metrics import METRICS
 from xstilts.report.frames import Frames, keyed
 from xstilts.report.text import DASH, clean, duration, excludes_zero, plain, signed, span
@@ -47,11 +46,11 @@ def gain_table(frames: Frames, marked: Container[tuple[str, str]] = (), mark: st
     target) in `marked` bear the mark."""
     rows = frames.gains[frames.gains["primary"].astype(bool)]
     english = keyed(rows[rows["language"] == SOURCE], *_KEY)
-    perturbations = sorted(rows["perturbation"].unique(), key=lambda name: (name != "clean", name))
+    perturbations = [name for name in (CLEAN, ROBUST) if name in set(rows["perturbation"])]
     many = len(perturbations) > 1
     table = Table(
         "Gains by target and intermediate",
-        ["target", "intermediate", *(["perturbation"] if many else []), "gain", "95 % interval",
+        ["target", "intermediate", *(["measure"] if many else []), "gain", "95 % interval",
          "without", "with", "gain in English", "95 % interval", "seeds", "pairs missing"],
         [False, False, *([False] if many else []), *[True] * 8],
     )  # fmt: skip
@@ -72,23 +71,6 @@ def gain_table(frames: Frames, marked: Container[tuple[str, str]] = (), mark: st
                     Cell(DASH if en is None else span(en["low"], en["high"])),
                     Cell(str(row["n_seeds"])), Cell(str(row["missing"]), "" if row["missing"] else "quiet"),
                 ])  # fmt: skip
-    return table
-
-
-def category_table(frames: Frames) -> Table:
-    """Mean gain per category of intermediate and group of targets."""
-    found = keyed(by_category(frames.gains), "category", "group")
-    groups = [g for g in ("syntactic", "semantic", RETRIEVAL) if g in {group for _, group in found}]
-    columns = [name for group in groups for name in (f"{group} targets", "95 % interval")]
-    table = Table("Gains by category of intermediate", ["category", *columns], [False, *[True] * len(columns)])
-    for category in dict.fromkeys(e.group for e in frames.intermediates if not e.control):
-        row = _cells([category or "other"])
-        for group in groups:
-            here = found.get((category, group))
-            low, high = (math.nan, math.nan) if here is None else (here["low"], here["high"])
-            look = "strong" if excludes_zero(low, high) else ""
-            row += [Cell(DASH if here is None else signed(here["gain"]), look), Cell(span(low, high), look)]
-        table.rows.append(row)
     return table
 
 

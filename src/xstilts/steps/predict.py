@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import pyarrow as pa
@@ -10,6 +12,7 @@ import pyarrow.parquet as pq
 
 from xstilts.errors import UserError
 from xstilts.step import Runtime, Step, Work
+from xstilts.steps.perturb import read_perturbed
 from xstilts.steps.prepare import read_rows
 from xstilts.steps.train import checkpoint_folder, load_start
 from xstilts.store import Store
@@ -44,23 +47,27 @@ class Predict(Step):
     it is the step of `data`, the rows after the evaluated ones do."""
     tune_rows: int | None = None
     """Rows per language that do so; None: all."""
+    perturbed: tuple[tuple[str, str], ...] = ()
+    """(name of a setting, key of the step whose rows stand in for the clean ones in it)."""
     options: dict[str, Any]
     model: Annotated[str, Runtime] = ""
     precision: Annotated[str, Runtime] = "auto"
 
     def inputs(self) -> tuple[str, ...]:
         """The rows, and the training that is evaluated."""
-        keys = [key for _, key in (*self.data, *self.tune)] + [self.pretrained, self.checkpoint]
+        keys = [key for _, key in (*self.data, *self.tune, *self.perturbed)] + [self.pretrained, self.checkpoint]
         return tuple(dict.fromkeys(key for key in keys if key))
 
     def run(self, work: Work) -> None:
-        """Writes `predictions.parquet`, languages in the given order and rows in theirs.
+        """Writes `predictions.parquet`, languages in the given order and rows in theirs, and `perturbed.parquet`, the
+        same for every perturbation.
 
-        Raises `UserError` where no rows are left to tune on.
+        The checkpoint is loaded once, and every text is read once: what a perturbation left as it was keeps its clean
+        answer. Raises `UserError` where no rows are left to tune on.
         """
         from xstilts.models.encoder import load_head
         from xstilts.tasks.shapes import SHAPES, Spec
-        from xstilts.training.inference import predict, tune
+        from xstilts.training.inference import tune
 
         folder = checkpoint_folder(work.store, self.checkpoint, self.pretrained)
         encoder, tokenizer = load_start(
@@ -75,34 +82,44 @@ class Predict(Step):
         if shape.tunes:
             work.notes["thresholds"] = {}
         scratch = work.out.parent  # on the store's disk: the system's temporary folder may be memory
+        noisy = {name: read_perturbed(work.store, key) for name, key in self.perturbed}
         total = sum(len(range(_count(work.store, key))[: self.rows]) for _, key in self.data)
+        total += sum(len(rows) for languages in noisy.values() for rows in languages.values())
         done = 0
-        tables = []
+        clean: list[Any] = []
+        perturbed: list[Any] = []
         for language, key in self.data:
             part = read_rows(work.store, (key,), 0, self.rows)
             if shape.tunes:
                 known = self._tuning_rows(work.store, language, key)
                 spec = tune(encoder, tokenizer, head, shape, spec, known, self.precision, scratch)
                 work.notes["thresholds"][language] = spec.threshold
-            answers, notes = predict(encoder, tokenizer, head, shape, spec, part, self.precision, scratch)
-            work.notes.update(notes)
-            golds = shape.golds(part)
-            tables.append(
-                pa.Table.from_pydict(
-                    {
-                        "task": [self.task] * len(part),
-                        "language": [language] * len(part),
-                        "id": [row["id"] for row in part],
-                        "gold": [json.dumps(gold, ensure_ascii=False) for gold in golds],
-                        "prediction": [json.dumps(answer, ensure_ascii=False) for answer in answers],
-                    },
-                    schema=SCHEMA,
-                )
-            )
-            done += len(part)
+            settings = {name: rows[language] for name, rows in noisy.items() if language in rows}
+            reader = _Reader(encoder, tokenizer, head, shape, spec, self.precision, scratch)
+            answers, others = reader.answers(part, settings)
+            work.notes.update(reader.notes)
+            clean.append(self._table(language, part, shape.golds(part), answers))
+            for name, rows in settings.items():
+                table = self._table(language, rows, shape.golds(rows), others[name])
+                perturbed.append(table.add_column(0, "perturbation", pa.array([name] * len(rows), pa.string())))
+            done += len(part) + sum(map(len, settings.values()))
             work.progress(done, total)
         work.notes["examples"] = total
-        pq.write_table(pa.concat_tables(tables), work.out / "predictions.parquet")
+        pq.write_table(pa.concat_tables(clean), work.out / "predictions.parquet")
+        if self.perturbed:
+            pq.write_table(pa.concat_tables(perturbed), work.out / "perturbed.parquet")
+
+    def _table(self, language: str, rows: list[Row], golds: list[Any], answers: list[Any]) -> pa.Table:
+        return pa.Table.from_pydict(
+            {
+                "task": [self.task] * len(rows),
+                "language": [language] * len(rows),
+                "id": [row["id"] for row in rows],
+                "gold": [json.dumps(gold, ensure_ascii=False) for gold in golds],
+                "prediction": [json.dumps(answer, ensure_ascii=False) for answer in answers],
+            },
+            schema=SCHEMA,
+        )
 
     def _tuning_rows(self, store: Store, language: str, evaluated: str) -> list[Row]:
         """Rows of a language that are not evaluated and whose gold is known; `UserError` where there are none."""
@@ -118,6 +135,61 @@ class Predict(Step):
                 f"settings.{self.task}.test_rows (dev_rows if dev is evaluated) below {_count(store, evaluated)}",
             )
         return rows
+
+
+class _Reader:
+    """A loaded checkpoint that answers the rows of one language, clean and perturbed."""
+
+    def __init__(
+        self, encoder: Any, tokenizer: Any, head: Any, shape: Any, spec: Any, precision: str, scratch: Path
+    ) -> None:
+        self.encoder, self.tokenizer, self.head, self.shape, self.spec = encoder, tokenizer, head, shape, spec
+        self.precision, self.scratch = precision, scratch
+        self.notes: dict[str, Any] = {}
+
+    def answers(self, rows: list[Row], settings: dict[str, list[Row]]) -> tuple[list[Any], dict[str, list[Any]]]:
+        """One answer per clean row, and per row of each setting. Rows that equal the clean row of their id are not read
+        again."""
+        from xstilts.training.inference import replaced
+
+        features, outputs = self._read(rows)
+        clean = self.shape.decode(rows, features, outputs, self.spec)
+        known = {row["id"]: i for i, row in enumerate(rows)}
+        same = {name: [known.get(row["id"]) if rows[known[row["id"]]] == row else None for row in noisy]
+                for name, noisy in settings.items()}  # fmt: skip
+        changed = {name: [i for i, clean_row in enumerate(same[name]) if clean_row is None] for name in settings}
+        # one pass for all settings
+        news, results = self._read([settings[name][i] for name in settings for i in changed[name]])
+        found: dict[str, list[Any]] = {}
+        start = 0
+        for name, noisy in settings.items():
+            stop = start + len(changed[name])
+            mine = [i for i, feature in enumerate(news) if start <= feature.row < stop]
+            own = [replace(news[i], row=news[i].row - start) for i in mine]
+            theirs = [results[i] for i in mine]
+            start = stop
+            if self.shape.alone:
+                rest = [noisy[i] for i in changed[name]]
+                new = iter(self.shape.decode(rest, own, theirs, self.spec) if rest else [])
+                answers = [next(new) if i is None else clean[i] for i in same[name]]
+            else:
+                by = {row: place for place, row in enumerate(changed[name])}
+                features_, outputs_ = replaced(noisy, features, outputs, by, own, theirs, self.scratch)
+                answers = self.shape.decode(noisy, features_, outputs_, self.spec)
+            found[name] = answers
+        return clean, found
+
+    def _read(self, rows: list[Row]) -> tuple[list[Any], Any]:
+        """(features of the rows, one array per feature)."""
+        from xstilts.training.inference import outputs_of
+
+        if not rows:
+            return [], []
+        features = self.shape.encode(rows, self.tokenizer, self.spec, training=False)
+        outputs, notes = outputs_of(self.encoder, self.tokenizer, self.head, self.shape, self.spec, features,
+                                    self.precision, self.scratch)  # fmt: skip
+        self.notes.update(notes)
+        return features, outputs
 
 
 def _count(store: Store, key: str) -> int:

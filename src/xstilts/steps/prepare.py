@@ -55,14 +55,14 @@ class Prepare(Step):
 
 
 def read_rows(store: Store, keys: tuple[str, ...], start: int = 0, stop: int | None = None) -> list[Row]:
-    """Rows of published `Prepare` and `Translate` steps, concatenated.
+    """Rows of published `Prepare`, `Translate` and `Perturb` steps, concatenated.
 
     Where `start`/`stop` cut, they cut a fixed random order of the rows, so that a sample of n rows is the same
     for every seed and, in parallel data, for every language. Without a cut the official order is kept.
     """
     import numpy as np
 
-    tables = [pq.read_table(_rows_file(store, key)) for key in keys]
+    tables = [pq.read_table(rows_file(store, key)) for key in keys]
     table = pa.concat_tables(tables)
     if start or (stop is not None and stop < table.num_rows):
         order = np.random.Generator(np.random.PCG64(20200513)).permutation(table.num_rows)[start:stop]
@@ -71,7 +71,7 @@ def read_rows(store: Store, keys: tuple[str, ...], start: int = 0, stop: int | N
     return rows
 
 
-def _rows_file(store: Store, key: str) -> Path:
-    """Where a published step of either kind that gives rows has them: a key does not say its kind."""
-    files = [store.path(kind, key) / "rows.parquet" for kind in ("Prepare", "Translate")]
+def rows_file(store: Store, key: str) -> Path:
+    """Where a published step of a kind that gives rows has them: a key does not say its kind."""
+    files = [store.path(kind, key) / "rows.parquet" for kind in ("Prepare", "Translate", "Perturb", "Pair")]
     return next((file for file in files if file.is_file()), files[0])

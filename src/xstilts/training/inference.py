@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,8 +28,35 @@ def predict(
     `features` are those of the rows where they are at hand, since tokenising takes its time."""
     if features is None:
         features = shape.encode(rows, tokenizer, spec, training=False)
-    outputs, notes = _outputs(encoder, tokenizer, head, shape, spec, features, precision, scratch)
+    outputs, notes = outputs_of(encoder, tokenizer, head, shape, spec, features, precision, scratch)
     return shape.decode(rows, features, outputs, spec), notes
+
+
+def replaced(
+    rows: Sequence[Row], features: list[Feature], outputs: Sequence[Any], by: dict[int, int], new: list[Feature],
+    new_outputs: Sequence[Any], scratch: Path | None = None,
+) -> tuple[list[Feature], Sequence[Any]]:  # fmt: skip
+    """Features and outputs of `rows`, those of some rows exchanged: row i of these for row `by[i]` of the new ones.
+
+    For shapes whose answers depend on all rows of a language: what was not changed need not be encoded again.
+    """
+    own: dict[int, list[int]] = {}
+    other: dict[int, list[int]] = {}
+    for by_row, found in ((own, features), (other, new)):
+        for i, feature in enumerate(found):
+            by_row.setdefault(feature.row, []).append(i)
+    joined: list[Feature] = []
+    parts: list[Any] = []
+    for row in range(len(rows)):
+        source, results, places = (new, new_outputs, other[by[row]]) if row in by else (features, outputs, own[row])
+        joined += [replace(source[i], row=row) for i in places]
+        parts += [results[i] for i in places]
+    if not isinstance(outputs, Vectors):
+        return joined, parts
+    vectors = Vectors([len(f.sequences) for f in joined], outputs.matrix.shape[1], scratch)
+    for i, part in enumerate(parts):
+        vectors[i] = part
+    return joined, vectors
 
 
 def tune(
@@ -37,12 +65,12 @@ def tune(
 ) -> Spec:  # fmt: skip
     """`spec` with what a shape that tunes sets on rows whose gold is known."""
     features = shape.encode(rows, tokenizer, spec, training=False)
-    outputs, _ = _outputs(encoder, tokenizer, head, shape, spec, features, precision, scratch)
+    outputs, _ = outputs_of(encoder, tokenizer, head, shape, spec, features, precision, scratch)
     return cast(Tuned, shape).tune(rows, features, outputs, spec)
 
 
 @torch.inference_mode()
-def _outputs(
+def outputs_of(
     encoder: Any, tokenizer: Any, head: nn.Module, shape: Shape, spec: Spec, features: list[Feature], precision: str,
     scratch: Path | None,
 ) -> tuple[Sequence[Any], dict[str, Any]]:  # fmt: skip

@@ -20,6 +20,8 @@ _MSRP = ("Quality", "#1 ID", "#2 ID", "#1 String", "#2 String")
 _NO_CONSENSUS = "-"
 # XNLI's machine-translated MultiNLI spells this one label in its own way; XTREME renames it too.
 _SPELLINGS = {"contradictory": "contradiction"}
+_NUMBERED = ("entailment", "neutral", "contradiction")
+"""What the numbers 0 to 2 stand for in files written by Hugging Face `datasets` (XNLI with real typos, 2210.04782)."""
 
 
 def pair_tsv(path: Path, task: Task, language: str) -> list[Row]:
@@ -29,7 +31,8 @@ def pair_tsv(path: Path, task: Task, language: str) -> list[Row]:
     sentence2, gold_label`, and PAWS-X's `id, sentence1, sentence2, label`, whose ids are used. Else ids count
     the rows from 1, so that the parallel rows of all languages share them. Quotes are text: some of XTREME's
     files are written with CSV quoting and read without, so its models see `"He said ""hi""."` in train and
-    test alike; the same here. Five columns are XTREME's translated training files (see `translated`).
+    test alike; the same here. Where labels are numbers (`_NUMBERED`) every text stands in single quotes, which
+    are taken off. Five columns are XTREME's translated training files (see `translated`).
     """
     lines = read_lines(path)
     if is_translated(lines):
@@ -44,10 +47,17 @@ def pair_tsv(path: Path, task: Task, language: str) -> list[Row]:
         fields = columns(line, names or _PLAIN, path, number)
         id_ = unique(fields[0], seen, path, number) if has_id else str(len(rows) + 1)
         first, second, label = fields[-3:]
+        if label in ("0", "1", "2") and set(_NUMBERED) == set(task.labels):
+            label = _NUMBERED[int(label)]
+            first, second = _unquoted(first), _unquoted(second)
         if label not in task.labels:
             label = _SPELLINGS.get(label, label)
         rows.append(pair_row(id_, first, second, label, task, path, number))
     return rows
+
+
+def _unquoted(text: str) -> str:
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] == "'" else text
 
 
 def pair_left_out(path: Path, task: Task, language: str) -> dict[str, int]:

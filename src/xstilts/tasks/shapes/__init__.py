@@ -91,6 +91,8 @@ class Shape(Protocol):
     name: str
     tunes: bool
     """Whether a number of its decoding is tuned on rows apart (mining: the threshold); see `Tuned`."""
+    alone: bool
+    """Whether the answer to a row depends on no other row; in retrieval all rows of a language are candidates."""
     reads_layer: bool
     """Whether `hidden` is the output of layer `spec.layer` (retrieval) and not of the last."""
 

@@ -19,6 +19,7 @@ class Choice:
 
     name = "choice"
     tunes = False
+    alone = True
     reads_layer = False
 
     def encode(self, rows: Sequence[Row], tokenizer: Any, spec: Spec, training: bool) -> list[Feature]:

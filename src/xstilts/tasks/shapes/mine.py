@@ -23,6 +23,7 @@ class Mine:
 
     name = "mine"
     tunes = True
+    alone = False
     reads_layer = True
 
     def encode(self, rows: Sequence[Row], tokenizer: Any, spec: Spec, training: bool) -> list[Feature]:

@@ -21,6 +21,7 @@ class Mlm:
 
     name = "mlm"
     tunes = False
+    alone = True
     reads_layer = False
 
     def encode(self, rows: Sequence[Row], tokenizer: Any, spec: Spec, training: bool) -> list[Feature]:

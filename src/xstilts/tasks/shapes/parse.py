@@ -30,6 +30,7 @@ class Parse:
 
     name = "parse"
     tunes = False
+    alone = True
     reads_layer = False
 
     def encode(self, rows: Sequence[Row], tokenizer: Any, spec: Spec, training: bool) -> list[Feature]:

@@ -23,6 +23,7 @@ class Retrieve:
 
     name = "retrieve"
     tunes = False
+    alone = False
     reads_layer = True
 
     def encode(self, rows: Sequence[Row], tokenizer: Any, spec: Spec, training: bool) -> list[Feature]:

@@ -21,6 +21,7 @@ class Span:
 
     name = "span"
     tunes = False
+    alone = True
     reads_layer = False
 
     def encode(self, rows: Sequence[Row], tokenizer: Any, spec: Spec, training: bool) -> list[Feature]:

@@ -20,6 +20,7 @@ class Tag:
 
     name = "tag"
     tunes = False
+    alone = True
     reads_layer = False
 
     def encode(self, rows: Sequence[Row], tokenizer: Any, spec: Spec, training: bool) -> list[Feature]:
