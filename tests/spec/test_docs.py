@@ -23,17 +23,18 @@ def blocks(text: str, language: str) -> list[str]:
 
 def test_the_study_in_the_readme_is_valid(tmp_path: Path) -> None:
     """The study that the README shows loads as it stands."""
-    text, _ = blocks(README, "yaml")
+    text, *_ = blocks(README, "yaml")
     (tmp_path / "my-study.yaml").write_text(text)
     assert Study.load(tmp_path / "my-study.yaml").targets == ("udpos", "xnli", "xquad", "tatoeba")
 
 
 INTERMEDIATE = [*blocks(README, "yaml")[1:],
-                *blocks((REPOSITORY / "docs" / "intermediate.md").read_text("utf-8"), "yaml")]  # fmt: skip
+                *(block for name in ("intermediate.md", "perturbations.md")
+                  for block in blocks((REPOSITORY / "docs" / name).read_text("utf-8"), "yaml"))]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", INTERMEDIATE, ids=range(len(INTERMEDIATE)))
-def test_what_the_page_on_the_intermediate_phase_shows_is_valid(text: str, tmp_path: Path) -> None:
+def test_what_the_pages_on_studies_show_is_valid(text: str, tmp_path: Path) -> None:
     """Each block, with the rest of a study around it, loads as it stands."""
     around = "name: shown\nmodel: xlm-roberta-base\ndata: data\ntargets: [xnli, xquad]\nlanguages: [en, de]\n\n"
     (tmp_path / "study.yaml").write_text(around + text)

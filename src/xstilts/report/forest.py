@@ -47,7 +47,7 @@ def forest(rows: pd.DataFrame, name: str) -> Markup | None:
     if not rows["gain"].notna().any():
         return None
     measures = [m for m in SHAPES if m in set(rows["measure"])]
-    left = label_width(rows["category"], 200) + 14
+    left = label_width([f"{category} (00)" for category in rows["category"]], 200) + 14
     panels = _panels(rows, measures, left)
     width = left + _PLOT + 20 + _NUMBERS + _BEST
     keys = _keys(measures)

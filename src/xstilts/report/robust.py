@@ -42,9 +42,10 @@ def maps(frames: Frames) -> list[tuple[str, Markup]]:
 
 
 def retention_figure(frames: Frames) -> Markup | None:
-    """Retention over the rate, for kinds with a rate; where no target's clean score is clearly above guessing, none."""
+    """Retention over the rate, for kinds with a rate and arms that are no controls; where no target's clean score is
+    clearly above guessing, none."""
     rows = _zero_shot(frames)
-    rows = rows[rows["rate"].notna()]
+    rows = rows[rows["rate"].notna() & (rows["control"] == "")]
     shown = rows.assign(value=rows["retention"], low=rows["retention_low"], high=rows["retention_high"])
     start = rows.drop_duplicates(["target", "intermediate", "kind"]).assign(
         rate=0.0, value=lambda part: part["retention"].where(part["retention"].isna(), 100.0), low=100.0, high=100.0
