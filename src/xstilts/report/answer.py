@@ -45,9 +45,9 @@ def ranked(frames: Frames, group: str, measure: str) -> list[dict[str, Any]]:
 
 
 def verdict(row: dict[str, Any]) -> str:
-    """`helps`, `harms`, or `no difference can be seen`."""
+    """`helps`, `harms`, or `none seen`: no difference can be seen."""
     if not row["p_holm"] < ALPHA:  # NaN too
-        return "no difference can be seen"
+        return "none seen"
     return "helps" if row["gain"] > 0 else "harms"
 
 
@@ -133,7 +133,7 @@ def _controls(frames: Frames) -> str:
     whole = {str(row["control"]): row["ok"] for _, row in rows[rows["target"] == ""].iterrows()}
     failed = [name for name, ok in whole.items() if ok is False]
     if failed:
-        return f"Mind that {listed(failed)} failed: see Controls."
+        return f"Read this with care: the {listed(failed)} control failed, see Controls."
     passed = [name for name, ok in whole.items() if ok]
     if len(passed) < len(whole) or not passed:
         return "Not all controls were run, so it is not known whether this study can be trusted: see Controls."
@@ -157,7 +157,7 @@ def ranking_table(frames: Frames) -> Table:
                     Cell(group), Cell(measure), Cell(clean(row["category"])), Cell(signed(row["gain"]), look),
                     Cell(span(row["low"], row["high"]), look), Cell(_p(row["p_holm"])), Cell(best),
                     Cell(f"{row['n_targets']} of {row['n_targets'] + row['missing']}"), Cell(str(row["n_seeds"])),
-                    Cell(_needed(row["seeds_needed"])), Cell(verdict(row), "wide"),
+                    Cell(_needed(row["seeds_needed"])), Cell(verdict(row)),
                 ])  # fmt: skip
     return table
 

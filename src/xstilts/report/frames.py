@@ -16,7 +16,7 @@ from xstilts.analysis.gains import gains as gains_of
 from xstilts.analysis.gains import scores as scores_of
 from xstilts.analysis.mixed import Mixed, mixed_model, paired_gains
 from xstilts.analysis.perturbations import CLEAN, ROBUST
-from xstilts.analysis.ranking import Ranking
+from xstilts.analysis.ranking import VARIANT, Ranking
 from xstilts.analysis.ranking import ranking as ranking_of
 from xstilts.analysis.robustness import measures
 from xstilts.analysis.summary import RETRIEVAL, RETRIEVAL_SHAPES
@@ -126,10 +126,11 @@ class Frames:
 
     @cached_property
     def mixed(self) -> Mixed:
-        """See `xstilts.analysis.mixed.mixed_model`; of the robust gains where there are any, without the pairs that
-        `ranking` leaves out."""
+        """See `xstilts.analysis.mixed.mixed_model`; of the robust gains where there are any, without the pairs and the
+        variants that `ranking` leaves out."""
         measure = ROBUST if ROBUST in set(self.gains["perturbation"]) else CLEAN
-        return mixed_model(paired_gains(self.transfers, measure))
+        pairs = paired_gains(self.transfers, measure)
+        return mixed_model(pairs[pairs["category"] != VARIANT])
 
     @cached_property
     def judged(self) -> Judged | None:
