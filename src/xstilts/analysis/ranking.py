@@ -63,7 +63,7 @@ class Ranking:
     - `p`: two-sided, of no effect, by the same t. `p_permutation`: by flipping pairs of runs (`multiple.sign_flip`),
       which with few of them cannot be small; NaN in `levels`. `p_cautious`: `p` with fewer
       degrees of freedom, right in the far tail too (`components.py`); `p_holm`, `p_bh`: this corrected over the
-      family, which is all rows of the frame that are not of controls.
+      family, which is all rows of the frame with that measure that are not of controls.
     - `best`: probability of being the best of its group and measure, summing to 1 over those that take part;
       `n_best`: targets that this is judged on, those that all of them have (`chances.py`).
     - `n_targets`; `missing`: targets of the group left out for want of a pair; `n_languages` (distinct);
@@ -264,11 +264,12 @@ def _levels(study: _Study) -> Iterator[dict[str, Any]]:
 
 
 def _frame(columns: list[str], rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """The frame, with p values corrected over its rows that are not of controls."""
-    p = np.array([NAN if row.get("control") else row["p_cautious"] for row in rows], dtype=float)
-    corrected = zip(holm(p), benjamini_hochberg(p), strict=True)
-    full = [row | {"p_holm": h, "p_bh": b} for row, (h, b) in zip(rows, corrected, strict=True)]
-    return pd.DataFrame(full, columns=columns)
+    """The frame, with p values corrected over its rows of one measure that are not of controls."""
+    frame = pd.DataFrame(rows, columns=[*columns, *({"control"} - {*columns})])
+    p = frame["p_cautious"].astype(float).where(frame["control"].isna() | (frame["control"] == ""))
+    for name, correct in (("p_holm", holm), ("p_bh", benjamini_hochberg)):
+        frame[name] = p.groupby(frame["measure"]).transform(lambda part, correct=correct: correct(part.to_numpy()))
+    return frame[columns]
 
 
 _FRAMES = {

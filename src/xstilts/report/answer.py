@@ -72,7 +72,8 @@ def _group(frames: Frames, group: str) -> str:
             f"{clean(top['category'])}, {number}"
         )
         if excludes_zero(top["low"], top["high"]):
-            text += f", too little once it is counted that {len(frames.ranking.categories)} gains were looked at"
+            looked = int((frames.ranking.categories["measure"] == measure).sum())
+            text += f", too little once it is counted that {looked} gains were looked at"
         return text + (f"; {listed(harmed)} {'does' if len(harmed) == 1 else 'do'} harm." if harmed else ".")
     text = f"{where} {clean(top['category'])} gives the highest {what}, {number}"
     text += f", and is the best with a probability of {probability(top['best'])}" if len(rows) > 1 else ""
