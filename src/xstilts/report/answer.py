@@ -27,7 +27,7 @@ _SEEDS = 20
 def answer_words(frames: Frames) -> list[str]:
     """A sentence per finding: each group of targets, then categories that help one level more than the other, then what
     more seeds would settle, then what the controls say of the study. Empty where nothing could be compared."""
-    sentences = [_group(frames, group) for group in _groups(frames)]
+    sentences = [_group(frames, group) + _pairs(frames, group) for group in _groups(frames)]
     return [*sentences, *filter(None, [_levels(frames), _open(frames), _controls(frames)])]
 
 
@@ -85,6 +85,20 @@ def _group(frames: Frames, group: str) -> str:
     parts += [f"for {listed(unseen)} no difference can be seen"] if unseen else []
     parts += [f"{listed(harmed)} {'does' if len(harmed) == 1 else 'do'} harm"] if harmed else []
     return "; ".join(parts) + "."
+
+
+def _pairs(frames: Frames, group: str) -> str:
+    """Which categories are surely above which others; empty where none is."""
+    rows = frames.ranking.contrasts
+    rows = rows[(rows["group"] == group) & (rows["measure"] == measure_of(frames)) & (rows["p_holm"] < ALPHA)]
+    above: dict[str, list[str]] = {}
+    for _, row in rows.sort_values("difference", key=abs, ascending=False).iterrows():
+        up = row["difference"] > 0
+        high, low = (row["category"], row["other"]) if up else (row["other"], row["category"])
+        ends = (row["low"], row["high"]) if up else (-row["high"], -row["low"])
+        above.setdefault(clean(high), []).append(f"{clean(low)} by {plain(abs(row['difference']))} {span(*ends)}")
+    parts = [f"{high} is above {listed(low)}" for high, low in above.items()]
+    return f" Of pairs of categories, {'; '.join(parts)}." if parts else ""
 
 
 def _number(row: dict[str, Any]) -> str:
