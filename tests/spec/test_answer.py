@@ -41,7 +41,7 @@ def test_a_planted_effect_is_named_with_its_category(strong: Frames) -> None:
     words = answer_words(strong)
     assert any(line.startswith("For syntactic targets syntax gives the highest gain") for line in words)
     assert any(line.startswith("For semantic targets NLI gives the highest gain") for line in words)
-    assert any("syntax helps syntactic targets more than semantic ones" in line.lower() for line in words)
+    assert any("gain of syntax is higher on syntactic than on semantic targets" in line for line in words)
 
 
 def test_without_an_effect_no_difference_is_claimed() -> None:

@@ -111,11 +111,11 @@ def _levels(frames: Frames) -> str:
     if rows.empty:
         measured = frames.ranking.levels["difference"].notna().any()
         return "No category can be seen to help syntactic and semantic targets differently." if measured else ""
-    parts = [
-        f"{clean(row['category'])} helps {'syntactic' if row['difference'] > 0 else 'semantic'} targets more than "
-        f"{'semantic' if row['difference'] > 0 else 'syntactic'} ones, by {plain(abs(row['difference']))} points"
-        for _, row in rows.iterrows()
-    ]
+    parts = []
+    for _, row in rows.iterrows():
+        higher, lower = ("syntactic", "semantic") if row["difference"] > 0 else ("semantic", "syntactic")
+        size = f"{plain(abs(row['difference']))} points"
+        parts.append(f"the gain of {clean(row['category'])} is higher on {higher} than on {lower} targets, by {size}")
     text = listed(parts)
     return text[0].upper() + text[1:] + "."
 
