@@ -41,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ranked(folder: Path) -> pd.DataFrame:
     """All intermediates with their gains, by group and measure."""
     frame = pd.DataFrame(json.loads((folder / "answer.json").read_text())["intermediates"])
-    return frame.set_index(["group", "measure", "intermediate"])
+    return frame.set_index(["group", "measure", "intermediate"]).sort_index()
 
 
 @pytest.mark.parametrize("measure", ["clean", "robust"])
@@ -72,7 +72,7 @@ def test_training_on_noise_gives_robustness(ranked: pd.DataFrame, folder: Path) 
     on clean rows."""
     robust = ranked.loc["syntactic", "robust"]
     assert robust.loc["mw_supertags-noisy", "low"] > 0
-    variants = pd.read_csv(folder / "variants.csv").set_index(["group", "measure"])
+    variants = pd.read_csv(folder / "variants.csv").set_index(["group", "measure"]).sort_index()
     mine = variants.loc["all but retrieval"]
     assert mine.loc["robust", "gain"] > mine.loc["clean", "gain"]
     drops = pd.read_csv(folder / "robustness.csv").query("language == 'zero-shot' and perturbation == 'insert@0.15'")

@@ -78,7 +78,7 @@ def test_all_tables_and_figures_of_a_report_become_files(tmp_path: Path) -> None
     values = view(Frames(results((target,), contributions=contributions(PLANTED, [target], examples=10))))
     first = write_files(values, tmp_path / "a")
     names = {path.relative_to(tmp_path / "a").as_posix() for path in first}
-    assert {"tables/gain.csv", "tables/gain.tex", "figures/heat-map.svg", "tables/control.tex"} <= names
+    assert {"tables/gain.csv", "tables/gain.tex", "figures/heat-maps-clean.svg", "tables/control.tex"} <= names
     assert "figures/languages-xnli-etc.svg" in names and "tables/score-xnli-etc-accuracy.csv" in names
     assert "tables/failed.csv" not in names and len(names) == len(first)
     again = write_files(values, tmp_path / "b")

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from tests.spec.report_fixture import Target, contributions, steps
 
+from xstilts.claims import Claims
 from xstilts.report.explore import policy, script
 from xstilts.report.frames import Frames, Results
 from xstilts.report.html import write_report
@@ -70,6 +71,11 @@ def hostile(text: str) -> Results:
             "target": name, "language": name, "perturbation": "own" + name, "kind": name, "asked": 0.1, "id": text,
             "edits": 1, "units": 10,
         }]),
+        "golds": pd.DataFrame([{"target": name, "language": name, "gold": text}]),
+        "claims": Claims.model_validate({"name": text, "source": text, "claims": [
+            {"id": name, "claim": text, "note": text, "parts": [{"above": 0}]},
+            {"id": "design", "claim": text, "design": {"model": [text]}},
+        ]}),
     }  # fmt: skip
     study = {
         "name": text, "question": text, "model": {text: text}, "languages": list(languages), "seeds": [text],
@@ -108,7 +114,8 @@ class Elements(html.parser.HTMLParser):
 def test_every_field_of_results_is_made_hostile() -> None:
     """A field that is added to Results is added to this file's results too: none is empty."""
     made = hostile("x")
-    empty = [f.name for f in dataclasses.fields(Results) if len(getattr(made, f.name)) == 0]
+    values = {f.name: getattr(made, f.name) for f in dataclasses.fields(Results)}
+    empty = [name for name, value in values.items() if value is None or (hasattr(value, "__len__") and len(value) == 0)]
     assert not empty
 
 

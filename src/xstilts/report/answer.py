@@ -62,7 +62,7 @@ def _group(frames: Frames, group: str) -> str:
     if not rows:  # retrieval, say, of a kind that no perturbation reaches
         measure, rows = CLEAN, ranked(frames, group, CLEAN)
     what = "robust gain" if measure == ROBUST else "gain"
-    where = "For retrieval" if group == RETRIEVAL else f"For {group} targets"
+    where = "For retrieval" if group == RETRIEVAL else f"For {clean(group)} targets"
     top, *others = rows
     number = f"{signed(top['gain'])} points {span(top['low'], top['high'])}"
     if verdict(top) != "helps":
@@ -132,7 +132,7 @@ def _open(frames: Frames) -> str:
     few = [row for row in unsettled if row["seeds_needed"] <= _SEEDS]
     text = f"Of {len(rows)} gains of categories {len(unsettled)} {'is' if len(unsettled) == 1 else 'are'} open."
     if few:
-        named = [f"{clean(row['category'])} on {row['group']} ({int(row['seeds_needed'])})" for row in few]
+        named = [f"{clean(row['category'])} on {clean(row['group'])} ({int(row['seeds_needed'])})" for row in few]
         text += f" If they are as large as they look, these seeds in all would settle them: {listed(named)}."
     rest = len(unsettled) - len(few)
     if rest:
@@ -169,7 +169,7 @@ def ranking_table(frames: Frames) -> Table:
                 look = "strong" if row["p_holm"] < ALPHA else ""
                 best = DASH if math.isnan(row["best"]) else probability(row["best"])
                 table.rows.append([
-                    Cell(group), Cell(measure), Cell(clean(row["category"])), Cell(signed(row["gain"]), look),
+                    Cell(clean(group)), Cell(measure), Cell(clean(row["category"])), Cell(signed(row["gain"]), look),
                     Cell(span(row["low"], row["high"]), look), Cell(_p(row["p_holm"])), Cell(best),
                     Cell(f"{row['n_targets']} of {row['n_targets'] + row['missing']}"), Cell(str(row["n_seeds"])),
                     Cell(_needed(row["seeds_needed"])), Cell(verdict(row)),
@@ -214,8 +214,8 @@ def answer_data(frames: Frames, **more: Any) -> dict[str, Any]:
     inf as null), and whatever else the report says on top."""
     ranking = frames.ranking
     return {
-        "study": str(frames.results.study.get("name") or ""),
-        "question": str(frames.results.study.get("question") or ""),
+        "study": clean(frames.results.study.get("name") or ""),
+        "question": clean(frames.results.study.get("question") or "", 1000),
         "measure": measure_of(frames),
         "level": ranking.level,
         "settings": sorted(set(map(str, frames.contributions["perturbation"])) - {CLEAN}),

@@ -169,7 +169,7 @@ def trend_table(found: Against) -> Table:
     for row in found.trend.to_dict("records"):
         look = "strong" if excludes_zero(row["low"], row["high"]) else ""
         table.rows.append([
-            Cell(str(row["group"])), Cell(clean(row["name"])), Cell(str(row["setting"])),
+            Cell(clean(row["group"])), Cell(clean(row["name"])), Cell(clean(row["setting"])),
             Cell(signed(row["slope"], 2), look),
             Cell(span(row["low"], row["high"]), look), Cell(plain(row["p"], 3)), Cell(signed(row["rho"], 2)),
             Cell(plain(row["p_rho"], 3)), Cell(str(int(row["n"]))),
