@@ -68,16 +68,13 @@ def test_the_intermediate_that_teaches_the_skill_helps(ranked: pd.DataFrame) -> 
 
 
 def test_training_on_noise_gives_robustness(ranked: pd.DataFrame, folder: Path) -> None:
-    """An intermediate trained on perturbed rows gains under perturbation, more than the same without, though not more
-    on clean rows."""
+    """An intermediate trained on perturbed rows gains under perturbation, more than the same without, and loses less."""
     robust = ranked.loc["syntactic", "robust"]
     assert robust.loc["mw_supertags-noisy", "low"] > 0
-    variants = pd.read_csv(folder / "variants.csv").set_index(["group", "measure"]).sort_index()
-    mine = variants.loc["all but retrieval"]
-    assert mine.loc["robust", "gain"] > mine.loc["clean", "gain"]
+    assert robust.loc["mw_supertags-noisy", "gain"] > robust.loc["mw_supertags", "gain"]
     drops = pd.read_csv(folder / "robustness.csv").query("language == 'zero-shot' and perturbation == 'insert@0.15'")
     drop = drops[drops["target"] == "mw_pos"].set_index("intermediate")
-    assert drop.loc["mw_supertags-noisy", "drop_high"] < drop.loc["mw_supertags", "drop_low"]
+    assert drop.loc["mw_supertags-noisy", "drop"] < drop.loc["mw_supertags", "drop"]
 
 
 def test_the_answer_says_so(folder: Path) -> None:
