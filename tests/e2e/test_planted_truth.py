@@ -68,7 +68,7 @@ def test_the_intermediate_that_teaches_the_skill_helps(ranked: pd.DataFrame) -> 
 
 
 def test_training_on_noise_gives_robustness(ranked: pd.DataFrame, folder: Path) -> None:
-    """An intermediate trained on perturbed rows gains under perturbation, more than the same without, and loses less."""
+    """An intermediate trained on perturbed rows gains under noise, more than the same without, and loses less."""
     robust = ranked.loc["syntactic", "robust"]
     assert robust.loc["mw_supertags-noisy", "low"] > 0
     assert robust.loc["mw_supertags-noisy", "gain"] > robust.loc["mw_supertags", "gain"]
