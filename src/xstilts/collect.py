@@ -14,7 +14,7 @@ from xstilts.analysis.perturbations import CLEAN, setting_of
 from xstilts.claims import facts
 from xstilts.forecast import forecasts_of, read_forecasts
 from xstilts.graph import Arm, Cell, Plan
-from xstilts.plan import training_tasks
+from xstilts.plan import learns_target
 from xstilts.steps.predict import Predict
 from xstilts.steps.prepare import Prepare
 from xstilts.store import Store, versions
@@ -163,14 +163,9 @@ def describe(graph: Plan) -> dict[str, Any]:
         "intermediates": [name for name in arms if name != "none"],
         "targets": [{"name": name, "title": get_task(name).title} for name in study.targets],
         "stand_ins": [*(_arm_sentence(arm) for name, arm in arms.items() if name != "none"), *graph.notes],
-        "perturbations": [name for name in dict.fromkeys(cell.perturbation for cell in graph.cells)],
         **facts(study, graph.model.identity),
         "own_tasks": sorted(
-            {
-                (cell.arm.name, cell.target)
-                for cell in graph.cells
-                if not cell.arm.control and {*training_tasks(get_task(cell.target))} & {*cell.arm.tasks}
-            }
+            {(cell.arm.name, cell.target) for cell in graph.cells if learns_target(cell.arm, get_task(cell.target))}
         ),
         "varies": {arm.name: arm.base for arm in study.arms if arm.base},
         "degenerate_rule": RULE,

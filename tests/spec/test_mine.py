@@ -257,8 +257,8 @@ def test_vectors_in_a_file_give_the_same_answers(bench: Bench, monkeypatch: pyte
 def test_the_pooling_asked_for_is_the_pooling_used(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A head without weights follows the options: `cls` is not silently the mean."""
     used: list[str] = []
-    outputs = inference.outputs_of
-    monkeypatch.setattr(inference, "outputs_of", lambda *a: (used.append(a[2].pooling), outputs(*a))[1])
+    read = inference.read
+    monkeypatch.setattr(inference, "read", lambda *a: (used.append(a[2].pooling), read(*a))[1])
     for pooling in ("mean", "cls"):
         bench.run("d", options={"max_length": 96, "layer": 1, "pooling": pooling})
     assert list(dict.fromkeys(used)) == ["mean", "cls"]

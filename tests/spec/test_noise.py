@@ -160,7 +160,7 @@ def test_no_row_is_read_twice(ran: tuple[Plan, Store], tmp_path: Path, monkeypat
     graph, store = ran
     (step,) = [s for s in of_kind(graph, Predict) if s.shape == "classify"]
     passed, loads = [], []
-    real_outputs, real_load = inference.outputs_of, encoders.load_encoder
+    real_outputs, real_load = inference._outputs, encoders.load_encoder
 
     def outputs(*args: Any) -> Any:
         passed.append(len({feature.row for feature in args[5]}))
@@ -170,7 +170,7 @@ def test_no_row_is_read_twice(ran: tuple[Plan, Store], tmp_path: Path, monkeypat
         loads.append(args)
         return real_load(*args)
 
-    monkeypatch.setattr(inference, "outputs_of", outputs)
+    monkeypatch.setattr(inference, "_outputs", outputs)
     monkeypatch.setattr(encoders, "load_encoder", load)
     out = tmp_path / "out"
     out.mkdir()

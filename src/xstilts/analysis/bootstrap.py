@@ -36,8 +36,7 @@ def resampled_scores(
     so do the languages of parallel data, whose ids are the same.
     """
     runs, examples = numerators.shape
-    digest = hashlib.sha256(repr((seed, *sample)).encode()).digest()
-    generator = np.random.default_rng(np.frombuffer(digest, dtype=np.uint32))
+    generator = named_generator(seed, *sample)
     stacked = np.concatenate([numerators, denominators]).T  # [examples, 2 * runs]
     missing = np.isnan(stacked).any(axis=0)
     stacked = np.where(missing, 0.0, stacked)
@@ -51,6 +50,12 @@ def resampled_scores(
         blocks.append(weights.astype(np.float64) @ stacked)
     sums = np.where(missing, np.nan, np.concatenate(blocks)).T
     return scores_of(sums[:runs], sums[runs:])
+
+
+def named_generator(*name: Any) -> np.random.Generator:
+    """Random numbers that are a pure function of `name`, from the sha256 of how it is spelt."""
+    digest = hashlib.sha256(repr(name).encode()).digest()
+    return np.random.default_rng(np.frombuffer(digest, dtype=np.uint32))
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from xstilts.analysis.bootstrap import NAN, Floats
+from xstilts.analysis.bootstrap import NAN, Floats, named_generator
 from xstilts.analysis.components import Estimate, Pool, covariance, estimate
 
 DRAWS = 20_000
@@ -31,8 +30,7 @@ def chances(
     df = min(estimate(found, sides[name], level).df for name in names)
     if np.isnan(spread).any() or np.isnan(df):
         return {}
-    digest = hashlib.sha256(repr((seed, names)).encode()).digest()
-    generator = np.random.default_rng(np.frombuffer(digest, dtype=np.uint32))
+    generator = named_generator(seed, names)
     normal = generator.multivariate_normal(np.zeros(len(names)), spread, size=draws, method="eigh")
     drawn = means + normal / np.sqrt(generator.chisquare(df, size=(draws, 1)) / df)
     wins = np.bincount(drawn.argmax(axis=1), minlength=len(names)) / draws

@@ -35,13 +35,13 @@ from xstilts.analysis.best import BEST, Best
 from xstilts.analysis.bootstrap import NAN, pooled
 from xstilts.analysis.gains import MEAN, ZERO_SHOT
 from xstilts.analysis.hierarchy import Evidence
+from xstilts.analysis.multiple import ALPHA
 from xstilts.analysis.selected import NoData, Unit, Witness, units
 from xstilts.claims import Claim, Claims, Design, Statement
 
 SUPPORTED, CONTRADICTED, UNDECIDED, NO_DATA = "supported", "contradicted", "undecided", "no data"
 REPRODUCED, DEPARTS = "reproduced", "departs from"
 AS_STATED, ADAPTED = "as stated", "adapted"
-ALPHA = 0.05
 
 CLAIMS = ["id", "claim", "kind", "verdict", "estimate", "low", "high", "relation", "threshold", "within", "n", "basis",
           "note", "source"]  # fmt: skip
@@ -209,12 +209,10 @@ def _best(
     for part in groups:
         gain, se, df = (part[name].to_numpy(float) for name in ("gain", "se", "df"))
         mean = pooled(gain, se, df)
-        shares = (se / len(part)) ** 2
-        doubt = float((shares**2 / df).sum())
         found.append({
             "intermediates": ("(best)",), "over": (), "targets": tuple(map(str, part["target"])),
             "estimate": mean["gain"], "low": mean["low"], "high": mean["high"], "se": mean["se"],
-            "df": mean["se"] ** 4 / doubt if doubt > 0 else 1.0, "n_targets": len(part),
+            "df": mean["df"], "n_targets": len(part),
             "missing": 0 if statement.per else missing, "n_seeds": int(part["n_seeds"].min()),
         })  # fmt: skip
     return found, missing if statement.per else 0, stand_ins

@@ -18,7 +18,7 @@ from scipy import stats
 from xstilts.analysis.bootstrap import pooled
 from xstilts.analysis.gains import MEAN, SOURCE, ZERO_SHOT
 from xstilts.analysis.perturbations import CLEAN, ROBUST
-from xstilts.analysis.summary import RETRIEVAL, RETRIEVAL_SHAPES
+from xstilts.analysis.summary import groups_of
 from xstilts.languages import get_language
 from xstilts.sources.microworld.languages import LANGUAGES as GENERATED
 from xstilts.sources.microworld.languages import distance as generated_distance
@@ -122,7 +122,7 @@ def gain_against_distance(
     if by == "category":
         rows = rows[rows["control"] == ""]
     rows = rows.assign(
-        group=np.where(rows["shape"].isin(RETRIEVAL_SHAPES), RETRIEVAL, rows["level"]),
+        group=groups_of(rows),
         setting=rows["perturbation"],
         name=rows[by],
         similarity=rows["language"].map(distances.set_index("language")["syntax"]),

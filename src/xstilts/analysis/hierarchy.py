@@ -9,17 +9,16 @@ quantiles are those of a normal).
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from xstilts.analysis.bootstrap import Floats, scores_of
+from xstilts.analysis.bootstrap import Floats, named_generator, scores_of
 from xstilts.analysis.gains import SOURCE
 from xstilts.analysis.runs import Language, Runs, measures, runs
 
@@ -99,6 +98,22 @@ def resample(one: Runs, draws: int, seed: int, *, by_language: bool = False) -> 
     return Evidence(one.target, one.group, one.arms[1:], tuple(x.name for x in one.languages), found)
 
 
+def without(found: Sequence[Evidence], pairs: Collection[tuple[str, str]]) -> list[Evidence]:
+    """The evidence as if some (intermediate, target) had not been run."""
+    return [
+        replace(one, measures={name: _masked(gained, gone) for name, gained in one.measures.items()})
+        if (gone := np.array([(arm, one.target) in pairs for arm in one.arms])).any() else one
+        for one in found
+    ]  # fmt: skip
+
+
+def _masked(gained: Gained, gone: NDArray[np.bool_]) -> Gained:
+    """`gained` without the arms that are `gone` [arms]."""
+    gains, resampled = gained.gains.copy(), gained.resampled.copy()
+    gains[gone], resampled[gone] = np.nan, 0
+    return replace(gained, gains=gains, resampled=resampled)
+
+
 def _scores(language: Language) -> Floats:
     """[settings, arms, seeds], in percent."""
     return scores_of(language.numerators.sum(axis=3), language.denominators.sum(axis=3))
@@ -106,8 +121,7 @@ def _scores(language: Language) -> Floats:
 
 def drawn_weights(rows: int, examples: int, seed: int, sample: Sequence[str]) -> Floats32:
     """How often each example is drawn, [rows, examples]: multinomial counts, a function of `seed` and `sample`."""
-    digest = hashlib.sha256(repr((seed, *sample)).encode()).digest()
-    generator = np.random.default_rng(np.frombuffer(digest, dtype=np.uint32))
+    generator = named_generator(seed, *sample)
     narrow = np.uint16 if examples <= 1 << 16 else np.uint32  # half the random bits
     drawn = generator.integers(0, examples, size=(rows, examples), dtype=narrow)
     weights = np.empty((rows, examples), dtype=np.float32)

@@ -16,7 +16,7 @@ from xstilts.analysis.bootstrap import Floats
 from xstilts.analysis.gains import BASELINE, MEAN, SOURCE, ZERO_SHOT, scores
 from xstilts.analysis.perturbations import CLEAN
 from xstilts.analysis.reml import Fit, reml
-from xstilts.analysis.summary import RETRIEVAL, RETRIEVAL_SHAPES
+from xstilts.analysis.summary import RETRIEVAL, groups_of
 
 RANDOM: Mapping[str, tuple[str, ...]] = {
     "language": ("language",),
@@ -74,7 +74,7 @@ def paired_gains(contributions: pd.DataFrame, measure: str = "robust", source: s
     own = table[table["intermediate"] != BASELINE].join(base.rename("base"), on=keys)
     own = own.assign(
         gain=(own["score"] - own["base"]).astype(float),
-        group=np.where(own["shape"].isin(RETRIEVAL_SHAPES), RETRIEVAL, own["level"]),
+        group=groups_of(own),
     ).dropna(subset="gain")
     names = ["intermediate", "category", "target", "group", "language", "seed"]
     means = own.groupby(names, sort=True).agg(gain=("gain", "mean"), n_settings=("gain", "size"))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy import stats
 
-from xstilts.analysis.bootstrap import Floats
+from xstilts.analysis.bootstrap import Floats, named_generator
 
+ALPHA = 0.05
+"""What a corrected p value must be below for a finding."""
 _EXACT = 14  # units up to which all 2^units flips are tried
 _FLIPS = 9_999
 
@@ -58,8 +59,7 @@ def sign_flip(units: Floats, seed: int = 0, name: Sequence[str] = ()) -> float:
     if n <= _EXACT:
         signs = 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
     else:
-        digest = hashlib.sha256(repr((seed, *name)).encode()).digest()
-        generator = np.random.default_rng(np.frombuffer(digest, dtype=np.uint32))
+        generator = named_generator(seed, *name)
         signs = np.vstack([np.ones(n), generator.integers(0, 2, (_FLIPS, n)) * 2.0 - 1.0])
     sums = np.abs(signs @ units)
     return float((sums >= sums[0] * (1 - 1e-9)).mean())

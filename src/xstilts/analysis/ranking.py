@@ -24,7 +24,7 @@ from xstilts.analysis.bootstrap import NAN
 from xstilts.analysis.chances import DRAWS, chances, seeds_needed
 from xstilts.analysis.components import NO_ESTIMATE, Pool, estimate, pool, usable
 from xstilts.analysis.gains import ARM, BASELINE, SOURCE
-from xstilts.analysis.hierarchy import Evidence, evidence
+from xstilts.analysis.hierarchy import Evidence, evidence, without
 from xstilts.analysis.multiple import benjamini_hochberg, holm, sign_flip
 from xstilts.analysis.runs import MEASURES
 from xstilts.analysis.summary import RETRIEVAL
@@ -88,9 +88,11 @@ class Ranking:
 
 def ranking(
     contributions: pd.DataFrame, level: float = 0.95, draws: int = 2000, seed: int = 0, *,
-    languages: Languages = "these", source: str = SOURCE,
+    languages: Languages = "these", source: str = SOURCE, left_out: Collection[tuple[str, str]] = (),
+    ready: Sequence[Evidence] | None = None,
 ) -> Ranking:  # fmt: skip
-    """The ranking of categories and intermediates; `contributions` as in docs/design.md.
+    """The ranking of categories and intermediates; `contributions` as in docs/design.md. Pairs (intermediate, target)
+    in `left_out` count as not run. `ready` is `hierarchy.evidence` of the contributions, where it is there already.
 
     `languages` says what an interval speaks of: `these` languages, or languages `such` as these, as if they had been
     drawn at random from many. Targets and intermediates are always taken as given.
@@ -98,8 +100,9 @@ def ranking(
     known = contributions.drop_duplicates("intermediate").set_index("intermediate")[ARM].astype(object)
     arms = {str(name): (str(row["category"]), str(row["control"])) for name, row in known.iterrows()}
     arms.pop(BASELINE, None)
-    found = evidence(contributions, draws, seed, by_language=languages == "such", source=source)
-    return rank(found, arms, level, seed, languages=languages)
+    if ready is None:
+        ready = evidence(contributions, draws, seed, by_language=languages == "such", source=source)
+    return rank(without(ready, left_out), arms, level, seed, languages=languages)
 
 
 def rank(

@@ -12,7 +12,7 @@ import pandas as pd
 from xstilts.analysis.bootstrap import Floats
 from xstilts.analysis.gains import BASELINE, SOURCE
 from xstilts.analysis.perturbations import CLEAN, ROBUST, order
-from xstilts.analysis.summary import RETRIEVAL, RETRIEVAL_SHAPES
+from xstilts.analysis.summary import groups_of
 
 MEASURES = (CLEAN, ROBUST)
 """Gain on clean text, and the mean gain over all other settings."""
@@ -61,12 +61,11 @@ def runs(contributions: pd.DataFrame, source: str = SOURCE) -> Iterator[Runs]:
     rows = contributions[(contributions["language"] != source) & contributions["primary"].astype(bool)]
     for target, frame in rows.groupby(rows["target"].astype(object), sort=True):
         settings = tuple(order([str(name) for name in frame["perturbation"].unique()]))
-        retrieval = str(frame["shape"].iloc[0]) in RETRIEVAL_SHAPES
         languages = tuple(
             _language(str(name), part, settings, arms, seeds, str(target))
             for name, part in frame.groupby(frame["language"].astype(object), sort=True)
         )
-        group = RETRIEVAL if retrieval else str(frame["level"].iloc[0])
+        group = str(groups_of(frame.iloc[:1]).iloc[0])
         yield Runs(str(target), group, settings, arms, seeds, languages)
 
 

@@ -13,7 +13,7 @@ from xstilts.analysis.gains import ARM, BASELINE, SOURCE, ZERO_SHOT
 from xstilts.analysis.hierarchy import Evidence, evidence
 from xstilts.analysis.perturbations import CLEAN, ROBUST, order, setting_of
 from xstilts.analysis.runs import MEASURES
-from xstilts.analysis.summary import RETRIEVAL, RETRIEVAL_SHAPES
+from xstilts.analysis.summary import RETRIEVAL, groups_of
 from xstilts.claims import Statement
 from xstilts.errors import did_you_mean
 from xstilts.selections import ANY, Intermediates, Over, Targets, task_set
@@ -79,10 +79,7 @@ class Witness:
         self.arms.pop(BASELINE, None)
         about = rows.drop_duplicates("target") if len(rows) else pd.DataFrame()
         self.shapes = {str(row["target"]): str(row["shape"]) for row in about.to_dict("records")}
-        self.groups = {
-            str(row["target"]): RETRIEVAL if row["shape"] in RETRIEVAL_SHAPES else str(row["level"])
-            for row in about.to_dict("records")
-        }
+        self.groups = dict(zip(self.shapes, map(str, groups_of(about)), strict=True)) if len(about) else {}
 
     def intermediates(self, wanted: Intermediates) -> Taken:
         """Names in order; raises `NoData`."""

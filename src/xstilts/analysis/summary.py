@@ -28,7 +28,12 @@ def headline(gains: pd.DataFrame, perturbation: str = CLEAN) -> pd.DataFrame:
     rows = gains[
         (gains["language"] == ZERO_SHOT) & gains["primary"].astype(bool) & (gains["perturbation"] == perturbation)
     ]
-    return rows.assign(group=np.where(rows["shape"].isin(RETRIEVAL_SHAPES), RETRIEVAL, rows["level"]))
+    return rows.assign(group=groups_of(rows))
+
+
+def groups_of(rows: pd.DataFrame) -> pd.Series[Any]:
+    """The group of each row's target, from `level` and `shape`: the level, but retrieval is a group of its own."""
+    return rows["level"].astype(object).mask(rows["shape"].isin(RETRIEVAL_SHAPES), RETRIEVAL)
 
 
 def by_intermediate(gains: pd.DataFrame, level: float = 0.95, perturbation: str = CLEAN) -> pd.DataFrame:

@@ -43,7 +43,7 @@ def perturb_rows(
         raise UserError(f"rows of shape {shape} are not evaluated under perturbation",
                         remedy="known: " + ", ".join(sorted(_SHAPES)))  # fmt: skip
     perturbation = get_perturbation(name)
-    if shape in _TOKENS and not perturbation.keeps_count:
+    if not survives(shape, perturbation):
         fitting = sorted(n for n in PERTURBATIONS.targets() if get_perturbation(n).keeps_count)
         raise UserError(f"{name} changes the number of tokens, and with it the labels of shape {shape}",
                         remedy="those that keep it: " + ", ".join(fitting))  # fmt: skip
@@ -56,6 +56,11 @@ def perturb_rows(
         resource.prepare(list(seen))
     done = [_SHAPES[shape](work, row) for row in rows]
     return [row for row, _ in done], [reached for _, reached in done]
+
+
+def survives(shape: str, perturbation: Perturbation) -> bool:
+    """Whether labels of a shape stay right: where every token has one, their number must stay."""
+    return shape not in _TOKENS or perturbation.keeps_count
 
 
 class _Work:

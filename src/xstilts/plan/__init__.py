@@ -11,7 +11,7 @@ from xstilts.models.identity import find_model
 from xstilts.plan.noise import Noises
 from xstilts.plan.options import reading
 from xstilts.plan.rows import SOURCE_LANGUAGE, Rows
-from xstilts.plan.trainings import Trainings, training_tasks
+from xstilts.plan.trainings import Trainings, learns_target, training_tasks
 from xstilts.sources import get_source
 from xstilts.sources.assumed import assume as assumed
 from xstilts.steps.predict import Predict
@@ -23,7 +23,7 @@ from xstilts.study import Study
 from xstilts.tasks import get_task
 from xstilts.tasks.metadata import Task
 
-__all__ = ["SOURCE_LANGUAGE", "plan", "training_tasks"]
+__all__ = ["SOURCE_LANGUAGE", "learns_target", "plan", "training_tasks"]
 
 _TUNED = ("mine",)
 """Shapes with a number that is set on dev rows before the evaluation: `Shape.tunes`, which only torch could tell."""
@@ -85,7 +85,7 @@ class _Planner:
                         )
 
     def _note_own_task(self, target: Task) -> None:
-        own = [arm.name for arm in self.arms(target) if not arm.control and {*training_tasks(target)} & {*arm.tasks}]
+        own = [arm.name for arm in self.arms(target) if learns_target(arm, target)]
         if own:
             learn = f"{', '.join(own)} {'learns' if len(own) == 1 else 'learn'}"
             self.rows.note(f"{learn} what {target.name} is fine-tuned on: a gain there is no transfer between tasks.")

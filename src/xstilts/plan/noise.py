@@ -10,15 +10,13 @@ from xstilts.analysis.perturbations import Setting
 from xstilts.errors import UserError
 from xstilts.graph import Plan
 from xstilts.noise import Augmentation, Noise
-from xstilts.plan.rows import Rows
+from xstilts.plan.rows import SOURCE_LANGUAGE, Rows
 from xstilts.steps.pair import Pair
 from xstilts.steps.perturb import Perturb
 from xstilts.study import Study
 from xstilts.tasks import get_task
 from xstilts.tasks.metadata import Split, Task
 
-_TOKENS = ("tag", "features", "parse")
-"""Shapes with a label for every token, whose number must stay."""
 _POOLED = ("retrieve", "mine")
 """Shapes whose answers depend on all rows: `Shape.alone`, which only torch could tell."""
 _ASPECTS = "aspect sentiment"
@@ -57,8 +55,9 @@ class Noises:
     def _fitting(self, target: Task, kind: str, data: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
         """The languages whose rows of this target the perturbation can change with labels kept."""
         from xstilts.perturb import applies, get_perturbation
+        from xstilts.perturb.rows import survives
 
-        if target.shape in _TOKENS and not get_perturbation(kind).keeps_count:
+        if not survives(target.shape, get_perturbation(kind)):
             self.rows.note(f"{target.name} is not evaluated under {kind}, which changes the number of tokens.")
             return ()
         fitting = tuple((language, key) for language, key in data if applies(kind, language))
@@ -81,16 +80,18 @@ class Noises:
     def augmented(self, task: Task, keys: tuple[str, ...], start: int, stop: int | None, how: Augmentation) -> str:
         """Key of the step that gives the English training rows [start, stop) of `keys`, perturbed."""
         from xstilts.perturb import get_perturbation
+        from xstilts.perturb.rows import survives
 
-        if task.shape in _TOKENS and not get_perturbation(how.kind).keeps_count:
+        if not survives(task.shape, get_perturbation(how.kind)):
             raise UserError(
                 f"{how.kind} changes the number of tokens, and with it the labels of {task.name}",
                 file=self.study.file, remedy="a kind that changes characters does not",
             )  # fmt: skip
         step = Perturb(
-            task=task.name, shape=task.shape, labels=task.labels, data=tuple(("en", key) for key in keys), start=start,
-            stop=stop, perturbation=how.kind, rate=how.rate, seed=how.seed, keep=_kept(task, how.keep),
-            **self._needs(how.kind, ("en",), ""),
+            task=task.name, shape=task.shape, labels=task.labels,
+            data=tuple((SOURCE_LANGUAGE, key) for key in keys), start=start, stop=stop, perturbation=how.kind,
+            rate=how.rate, seed=how.seed, keep=_kept(task, how.keep),
+            **self._needs(how.kind, (SOURCE_LANGUAGE,), ""),
         )  # fmt: skip
         size = 0 if stop is None else stop - start
         return self.graph.add(step, f"{task.name}, {Setting(how.kind, how.rate).title}", size)

@@ -30,6 +30,12 @@ def training_tasks(target: Task) -> tuple[str, ...]:
     return (target.name,) if target.trains_on is None else target.trains_on
 
 
+def learns_target(arm: Arm, target: Task) -> bool:
+    """Whether an intermediate learns the very task a target is fine-tuned on: no transfer between tasks. Controls are
+    made to, or to teach nothing."""
+    return not arm.control and bool({*training_tasks(target)} & {*arm.tasks})
+
+
 @dataclass(frozen=True)
 class Trainings:
     """Adds `Train` steps to a graph."""

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from xstilts.analysis.mixed import Mixed
+from xstilts.analysis.multiple import ALPHA
 from xstilts.analysis.perturbations import CLEAN, ROBUST
 from xstilts.analysis.summary import RETRIEVAL, controls
 from xstilts.report.forest import probability
@@ -19,7 +20,7 @@ from xstilts.report.frames import Frames
 from xstilts.report.tables import Cell, Table
 from xstilts.report.text import DASH, clean, excludes_zero, listed, plain, signed, span
 
-ALPHA = 0.05
+NONE = "none seen"
 _SEEDS = 20
 """Seeds above which more of them is no advice."""
 
@@ -28,13 +29,9 @@ def answer_words(frames: Frames) -> list[str]:
     """A sentence per finding: each group of targets, then categories that help one level more than the other, then what
     more seeds would settle, then what the controls say of the study. Empty where nothing could be compared."""
     sentences = [_group(frames, group) + _pairs(frames, group) for group in _groups(frames)]
+    if not sentences:
+        return []
     return [*sentences, *filter(None, [_levels(frames), _open(frames), _controls(frames)])]
-
-
-def measure_of(frames: Frames) -> str:
-    """What the answer is about: the robust gain where rows were perturbed, else the clean one."""
-    measures = set(frames.ranking.categories["measure"])
-    return ROBUST if ROBUST in measures else CLEAN
 
 
 def ranked(frames: Frames, group: str, measure: str) -> list[dict[str, Any]]:
@@ -47,7 +44,7 @@ def ranked(frames: Frames, group: str, measure: str) -> list[dict[str, Any]]:
 def verdict(row: dict[str, Any]) -> str:
     """`helps`, `harms`, or `none seen`: no difference can be seen."""
     if not row["p_holm"] < ALPHA:  # NaN too
-        return "none seen"
+        return NONE
     return "helps" if row["gain"] > 0 else "harms"
 
 
@@ -57,16 +54,17 @@ def _groups(frames: Frames) -> list[str]:
 
 
 def _group(frames: Frames, group: str) -> str:
-    measure = measure_of(frames)
+    measure = frames.measure
     rows = ranked(frames, group, measure)
     if not rows:  # retrieval, say, of a kind that no perturbation reaches
         measure, rows = CLEAN, ranked(frames, group, CLEAN)
     what = "robust gain" if measure == ROBUST else "gain"
     where = "For retrieval" if group == RETRIEVAL else f"For {clean(group)} targets"
-    top, *others = rows
+    top = rows[0]
+    each = [(row, f"{clean(row['category'])} ({_number(row)})") for row in rows]
+    harmed = [named for row, named in each if verdict(row) == "harms"]
     number = f"{signed(top['gain'])} points {span(top['low'], top['high'])}"
     if verdict(top) != "helps":
-        harmed = [f"{clean(row['category'])} ({_number(row)})" for row in rows if verdict(row) == "harms"]
         text = (
             f"{where} no category gives a {what} that can be told from zero; the highest is "
             f"{clean(top['category'])}, {number}"
@@ -77,9 +75,8 @@ def _group(frames: Frames, group: str) -> str:
         return text + (f"; {listed(harmed)} {'does' if len(harmed) == 1 else 'do'} harm." if harmed else ".")
     text = f"{where} {clean(top['category'])} gives the highest {what}, {number}"
     text += f", and is the best with a probability of {probability(top['best'])}" if len(rows) > 1 else ""
-    too = [f"{clean(row['category'])} ({_number(row)})" for row in others if verdict(row) == "helps"]
-    harmed = [f"{clean(row['category'])} ({_number(row)})" for row in others if verdict(row) == "harms"]
-    unseen = [clean(row["category"]) for row in others if verdict(row) not in ("helps", "harms")]
+    too = [named for row, named in each[1:] if verdict(row) == "helps"]
+    unseen = [clean(row["category"]) for row, _ in each[1:] if verdict(row) == NONE]
     parts = [text]
     parts += [f"{listed(too)} {'helps' if len(too) == 1 else 'help'} too"] if too else []
     parts += [f"for {listed(unseen)} no difference can be seen"] if unseen else []
@@ -90,7 +87,7 @@ def _group(frames: Frames, group: str) -> str:
 def _pairs(frames: Frames, group: str) -> str:
     """Which categories are surely above which others; empty where none is."""
     rows = frames.ranking.contrasts
-    rows = rows[(rows["group"] == group) & (rows["measure"] == measure_of(frames)) & (rows["p_holm"] < ALPHA)]
+    rows = rows[(rows["group"] == group) & (rows["measure"] == frames.measure) & (rows["p_holm"] < ALPHA)]
     above: dict[str, list[str]] = {}
     for _, row in rows.sort_values("difference", key=abs, ascending=False).iterrows():
         up = row["difference"] > 0
@@ -107,7 +104,7 @@ def _number(row: dict[str, Any]) -> str:
 
 def _levels(frames: Frames) -> str:
     rows = frames.ranking.levels
-    rows = rows[(rows["measure"] == measure_of(frames)) & (rows["p_holm"] < ALPHA)]
+    rows = rows[(rows["measure"] == frames.measure) & (rows["p_holm"] < ALPHA)]
     if rows.empty:
         measured = frames.ranking.levels["difference"].notna().any()
         return "No category can be seen to help syntactic and semantic targets differently." if measured else ""
@@ -123,7 +120,7 @@ def _levels(frames: Frames) -> str:
 def _open(frames: Frames) -> str:
     """What more seeds would settle, and what only more examples would."""
     rows = frames.ranking.categories
-    rows = rows[(rows["measure"] == measure_of(frames)) & rows["gain"].notna()]
+    rows = rows[(rows["measure"] == frames.measure) & rows["gain"].notna()]
     unsettled = [row for _, row in rows.iterrows() if not excludes_zero(row["low"], row["high"])]
     if not unsettled:
         return ""
@@ -167,10 +164,10 @@ def ranking_table(frames: Frames) -> Table:
         for measure in (ROBUST, CLEAN):
             for row in ranked(frames, group, measure):
                 look = "strong" if row["p_holm"] < ALPHA else ""
-                best = DASH if math.isnan(row["best"]) else probability(row["best"])
                 table.rows.append([
                     Cell(clean(group)), Cell(measure), Cell(clean(row["category"])), Cell(signed(row["gain"]), look),
-                    Cell(span(row["low"], row["high"]), look), Cell(_p(row["p_holm"])), Cell(best),
+                    Cell(span(row["low"], row["high"]), look), Cell(_p(row["p_holm"])),
+                    Cell(probability(row["best"])),
                     Cell(f"{row['n_targets']} of {row['n_targets'] + row['missing']}"), Cell(str(row["n_seeds"])),
                     Cell(_needed(row["seeds_needed"])), Cell(verdict(row)),
                 ])  # fmt: skip
@@ -216,7 +213,7 @@ def answer_data(frames: Frames, **more: Any) -> dict[str, Any]:
     return {
         "study": clean(frames.results.study.get("name") or ""),
         "question": clean(frames.results.study.get("question") or "", 1000),
-        "measure": measure_of(frames),
+        "measure": frames.measure,
         "level": ranking.level,
         "settings": sorted(set(map(str, frames.contributions["perturbation"])) - {CLEAN}),
         **{name: _records(getattr(ranking, name)) for name in ("categories", "intermediates", "contrasts", "levels")},

@@ -11,14 +11,15 @@ from typing import Any
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
+from xstilts.analysis.perturbations import CLEAN, ROBUST
 from xstilts.analysis.summary import RETRIEVAL
 from xstilts.report.canvas import GAIN, INK, LOSS, QUIET, RULE, Canvas
 from xstilts.report.text import MINUS, clean, excludes_zero, signed
 
 Row = dict[str, Any]
 
-ALPHA = 0.05
-"""A comparison bears the star of significance where its p-value after Holm's correction is below this."""
+SHAPES = {ROBUST: "o", CLEAN: "s"}
+"""The marks of the two measures, in every figure that has both."""
 _GROUPS = {"syntactic": 0, "semantic": 1, RETRIEVAL: 3}
 
 
@@ -163,3 +164,12 @@ def _placed(x: float, y: float, width: float, keys: Sequence[Key]) -> list[tuple
         places.append((key, left, y))
         left += taken
     return places
+
+
+def measure_keys(measures: Iterable[str]) -> list[Key]:
+    """The legend of marks for `robust` and `clean`, whose filling says whether an interval excludes zero."""
+    names = {ROBUST: "under perturbation (robust gain)", CLEAN: "on clean rows"}
+    return [
+        *(Key(names[measure], QUIET, SHAPES[measure], filled=False) for measure in measures),
+        Key("filled: the 95 % interval excludes zero", QUIET, "o"),
+    ]

@@ -11,10 +11,10 @@ import pandas as pd
 from markupsafe import Markup
 
 from xstilts.analysis.gains import MEAN, SOURCE, ZERO_SHOT
+from xstilts.analysis.multiple import ALPHA
 from xstilts.analysis.summary import RETRIEVAL, by_intermediate, headline
 from xstilts.report.canvas import GAIN, INK, LOSS, QUIET, Canvas
 from xstilts.report.drawing import (
-    ALPHA,
     Axis,
     Key,
     Row,

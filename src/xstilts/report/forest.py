@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import pandas as pd
 from markupsafe import Markup
 
+from xstilts.analysis.multiple import ALPHA
 from xstilts.analysis.summary import RETRIEVAL
 from xstilts.report.canvas import INK, QUIET, Canvas
 from xstilts.report.drawing import (
-    ALPHA,
+    SHAPES,
     Axis,
     Key,
     Row,
@@ -22,15 +23,13 @@ from xstilts.report.drawing import (
     label_width,
     legend,
     legend_height,
+    measure_keys,
     ordered_groups,
     text_width,
 )
 from xstilts.report.frames import keyed
 from xstilts.report.text import DASH, signed, span
 
-ROBUST, CLEAN = "robust", "clean"
-SHAPES = {ROBUST: "o", CLEAN: "s"}
-"""The marks of the two measures, in every figure that has both."""
 _LINE, _PLOT, _HEAD, _FOOT = 17, 430, 34, 30
 _NUMBERS, _BEST = 142, 74  # widths of the columns of text
 
@@ -50,7 +49,7 @@ def forest(rows: pd.DataFrame, name: str) -> Markup | None:
     left = label_width([f"{category} (00)" for category in rows["category"]], 200) + 14
     panels = _panels(rows, measures, left)
     width = left + _PLOT + 20 + _NUMBERS + _BEST
-    keys = _keys(measures)
+    keys = [*measure_keys(measures), Key("p < 0.05 after Holm's correction", INK, "*")]
     bottom = panels[-1].bottom + _FOOT
     sheet = Canvas(width, bottom + 26 + legend_height(width, keys))
     for panel in panels:
@@ -137,12 +136,3 @@ def probability(value: float) -> str:
     if math.isnan(value):
         return DASH
     return "< 1 %" if value < 0.005 else "> 99 %" if value > 0.995 else f"{100 * value:.0f} %"
-
-
-def _keys(measures: list[str]) -> list[Key]:
-    names = {ROBUST: "under perturbation (robust gain)", CLEAN: "on clean rows"}
-    return [
-        *(Key(names[m], QUIET, SHAPES[m], filled=False) for m in measures),
-        Key("filled: the 95 % interval excludes zero", QUIET, "o"),
-        Key("p < 0.05 after Holm's correction", INK, "*"),
-    ]

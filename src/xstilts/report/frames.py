@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -14,6 +13,8 @@ from xstilts.analysis.claims import Judged, judge
 from xstilts.analysis.gains import BASELINE
 from xstilts.analysis.gains import gains as gains_of
 from xstilts.analysis.gains import scores as scores_of
+from xstilts.analysis.hierarchy import Evidence
+from xstilts.analysis.hierarchy import evidence as evidence_of
 from xstilts.analysis.mixed import Mixed, mixed_model, paired_gains
 from xstilts.analysis.perturbations import CLEAN, ROBUST
 from xstilts.analysis.ranking import VARIANT, Ranking
@@ -108,16 +109,31 @@ class Frames:
         """See `xstilts.analysis.gains.gains`."""
         return gains_of(self.contributions)
 
+    @property
+    def perturbed(self) -> bool:
+        """Whether any rows were perturbed."""
+        return ROBUST in set(self.gains["perturbation"])
+
+    @property
+    def measure(self) -> str:
+        """What the answer is about: the robust gain where rows were perturbed, else the clean one."""
+        return ROBUST if self.perturbed else CLEAN
+
+    @property
+    def own_tasks(self) -> list[tuple[str, str]]:
+        """(intermediate, target) that are no transfer between tasks: it learns the very task its target is fine-tuned
+        on."""
+        return [(str(arm), str(target)) for arm, target in self.results.study.get("own_tasks") or []]
+
     @cached_property
-    def transfers(self) -> pd.DataFrame:
-        """The contributions but for pairs that are no transfer between tasks: an intermediate that learns the very task
-        its target is fine-tuned on (`study["own_tasks"]`, lists of [intermediate, target])."""
-        return without(self.contributions, self.results.study.get("own_tasks") or [])
+    def evidence(self) -> list[Evidence]:
+        """See `xstilts.analysis.hierarchy.evidence`: what the ranking and the claims rest on."""
+        return evidence_of(self.contributions)
 
     @cached_property
     def ranking(self) -> Ranking:
-        """See `xstilts.analysis.ranking.ranking`, of `transfers`."""
-        return ranking_of(self.transfers)
+        """See `xstilts.analysis.ranking.ranking`, without `own_tasks`."""
+        return ranking_of(self.contributions, left_out=self.own_tasks, ready=self.evidence)
 
     @cached_property
     def robustness(self) -> pd.DataFrame:
@@ -128,16 +144,17 @@ class Frames:
     def mixed(self) -> Mixed:
         """See `xstilts.analysis.mixed.mixed_model`; of the robust gains where there are any, without the pairs and the
         variants that `ranking` leaves out."""
-        measure = ROBUST if ROBUST in set(self.gains["perturbation"]) else CLEAN
-        pairs = paired_gains(self.transfers, measure)
-        return mixed_model(pairs[pairs["category"] != VARIANT])
+        pairs = paired_gains(self.contributions, self.measure)
+        own = pairs.set_index(["intermediate", "target"]).index.isin(self.own_tasks)
+        return mixed_model(pairs[(pairs["category"] != VARIANT) & ~own])
 
     @cached_property
     def judged(self) -> Judged | None:
         """See `xstilts.analysis.claims.judge`; None where the study has no claims."""
         if self.results.claims is None:
             return None
-        return judge(self.results.claims, self.contributions, self.results.study, self.best)
+        study = self.results.study
+        return judge(self.results.claims, self.contributions, study, self.best, evidence=self.evidence)
 
     @cached_property
     def best(self) -> Best:
@@ -170,14 +187,6 @@ class Frames:
             entries.append(Entry(name, clean(about.get("title") or name, 60), group))
         order = {"syntactic": 0, "semantic": 1, RETRIEVAL: 3}
         return sorted(entries, key=lambda e: order.get(e.group, 2))
-
-
-def without(contributions: pd.DataFrame, pairs: Iterable[Sequence[str]]) -> pd.DataFrame:
-    """The contributions but for those of some (intermediate, target)."""
-    dropped = pd.Series(False, index=contributions.index)
-    for intermediate, target in pairs:
-        dropped |= (contributions["intermediate"] == intermediate) & (contributions["target"] == target)
-    return contributions[~dropped]
 
 
 def _known(contributions: pd.DataFrame, column: str, about: list[str]) -> dict[str, dict[str, Any]]:

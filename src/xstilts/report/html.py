@@ -10,6 +10,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from xstilts.analysis.distance import CAUTION
 from xstilts.analysis.summary import controls
 from xstilts.report import robust, tables, words
 from xstilts.report.answer import answer_data, answer_words, mixed_table, mixed_words, ranking_table
@@ -73,9 +74,7 @@ def view(frames: Frames) -> dict[str, Any]:
         "policy": policy(own_script),
         "title": clean(study.get("name") or "study"),
         "question": clean(study.get("question") or "", 1000),
-        "answer": answer_words(frames) + words.answer(frames.gains, arms, targets)
-        if has_gains
-        else words.answer(frames.gains, arms, targets),
+        "answer": [*answer_words(frames), *words.answer(frames.gains, arms, targets)],
         "cautions": [
             *(clean(c, 1000) for c in study.get("cautions") or []),
             *words.cautions(frames.gains, verdicts),
@@ -86,18 +85,18 @@ def view(frames: Frames) -> dict[str, Any]:
         "controls": [_control(row) for row in verdicts[verdicts["target"] == ""].to_dict("records")],
         "control_table": tables.control_table(verdicts, frames),
         "ranking_table": ranking_table(frames),
-        "forest": forest(frames.ranking.categories, "forest") if has_gains else None,
-        "mixed_words": mixed_words(frames.mixed) if has_gains else [],
+        "forest": forest(frames.ranking.categories, "forest"),
+        "mixed_words": mixed_words(frames.mixed),
         "mixed_table": mixed_table(frames.mixed),
         "heat_maps": robust.maps(frames) if arms and targets and has_gains else [],
-        "perturbed": robust.perturbed(frames),
+        "perturbed": frames.perturbed,
         "retention": robust.retention_figure(frames),
         "measure_table": robust.measure_table(frames),
         "rates": robust.rates_shown(frames),
         "rates_table": robust.rates_table(frames),
         "distance_figures": robust.distance_figures(distances),
         "trend_table": robust.trend_table(distances),
-        "distance_note": robust.distance_note(),
+        "distance_note": CAUTION,
         "claim_words": [] if frames.judged is None else claim_words(frames.judged),
         "claim_table": None if frames.judged is None else claim_table(frames.judged),
         "claim_lines": [] if frames.judged is None else claim_lines(frames.judged, arms, targets),

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from xstilts.analysis.gains import MEAN, SOURCE, ZERO_SHOT
 from xstilts.report.canvas import INK, QUIET, RULE, Canvas
 from xstilts.report.drawing import (
+    SHAPES,
     Key,
     fitted,
     gain_axis,
@@ -19,8 +20,8 @@ from xstilts.report.drawing import (
     label_width,
     legend,
     legend_height,
+    measure_keys,
 )
-from xstilts.report.forest import CLEAN, ROBUST, SHAPES
 from xstilts.report.frames import Entry, keyed
 
 _WIDTH, _GAP, _ACROSS, _LINE = 156, 14, 5, 9
@@ -46,7 +47,7 @@ def multiples(rows: pd.DataFrame, arms: Sequence[Entry], name: str, *, what: str
     left = label_width([arm.title for arm in arms], 190, 11) + 12
     width = max(left + across * (_WIDTH + _GAP), 420)
     height = len(arms) * (_LINE * len(measures) + 6)
-    keys = _keys(measures)
+    keys = [*measure_keys(measures), Key("longer intervals run off the edge", QUIET, ">")]
     head, step = legend_height(width, keys) + 4, _HEAD + height + _FOOT
     down = math.ceil(len(codes) / across)
     sheet = Canvas(width, head + down * step + 16)
@@ -77,12 +78,3 @@ def multiples(rows: pd.DataFrame, arms: Sequence[Entry], name: str, *, what: str
         "Small multiples: one panel per language, one row per intermediate, gain in points with its 95 % interval, "
         "under perturbation and on clean rows. The numbers are in gains.csv.",
     )  # fmt: skip
-
-
-def _keys(measures: Sequence[str]) -> list[Key]:
-    names = {ROBUST: "under perturbation (robust gain)", CLEAN: "on clean rows"}
-    return [
-        *(Key(names[m], QUIET, SHAPES[m], filled=False) for m in measures),
-        Key("filled: the 95 % interval excludes zero", QUIET, "o"),
-        Key("longer intervals run off the edge", QUIET, ">"),
-    ]

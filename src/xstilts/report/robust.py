@@ -7,7 +7,7 @@ import math
 import pandas as pd
 from markupsafe import Markup
 
-from xstilts.analysis.distance import CAUTION, Against, distances, gain_against_distance
+from xstilts.analysis.distance import Against, distances, gain_against_distance
 from xstilts.analysis.gains import BASELINE, ZERO_SHOT
 from xstilts.analysis.perturbations import CLEAN, ROBUST, order, setting_of
 from xstilts.analysis.summary import by_intermediate, headline, significant
@@ -22,15 +22,10 @@ from xstilts.report.tables import Cell, Table
 from xstilts.report.text import DASH, clean, excludes_zero, plain, signed, span
 
 
-def perturbed(frames: Frames) -> bool:
-    """Whether the study has any setting but clean."""
-    return ROBUST in set(frames.gains["perturbation"])
-
-
 def maps(frames: Frames) -> list[tuple[str, Markup]]:
     """(title, heat map) of the clean gains and, where there are any, of the robust ones."""
     wanted = [(CLEAN, "Clean")]
-    wanted += [(ROBUST, "Robust: the mean over all perturbed settings")] if perturbed(frames) else []
+    wanted += [(ROBUST, "Robust: the mean over all perturbed settings")] if frames.perturbed else []
     found = []
     for setting, title in wanted:
         cells = headline(frames.gains, setting)
@@ -83,12 +78,11 @@ def measure_table(frames: Frames) -> Table:
                     "strong" if excludes_zero(row[f"{name}_low"], row[f"{name}_high"]) else ""
                     for name in ("saved", "retention_gain")
                 )
-                retained = DASH if math.isnan(row["retention"]) else plain(row["retention"])
                 table.rows.append([
                     Cell(target.title), Cell(titles.get(arm, clean(arm, 60))), Cell(clean(setting_of(setting).title)),
                     Cell(plain(row["clean"])), Cell(plain(row["score"])), Cell(plain(row["drop"])),
                     Cell(signed(row["saved"]), saved), Cell(span(row["saved_low"], row["saved_high"]), saved),
-                    Cell(retained), Cell(signed(row["retention_gain"]), kept),
+                    Cell(plain(row["retention"])), Cell(signed(row["retention_gain"]), kept),
                     Cell(span(row["retention_gain_low"], row["retention_gain_high"]), kept),
                     Cell(plain(row["gap"])), Cell(plain(row["worst"])), Cell(plain(row["sd_languages"])),
                     Cell(plain(row["sd_seeds"])),
@@ -113,8 +107,7 @@ def rates_table(frames: Frames) -> Table:
         return table
     for setting in order(sorted(set(rates["perturbation"]))):
         part = rates[rates["perturbation"] == setting]
-        each = part.groupby("language")[["edits", "units"]].sum()
-        share = (each["edits"] / each["units"]).sort_values()
+        share = reached(part).set_index("language")["rate"].sort_values()
         asked = part["asked"].iloc[0]
         whole = part["edits"].sum() / part["units"].sum()
         table.rows.append([
@@ -132,8 +125,7 @@ def _percent(share: float) -> str:
 def rates_shown(frames: Frames) -> Markup | None:
     """Asked against reached, a mark per language."""
     rates = frames.results.rates
-    generated = rates[rates["asked"].notna()] if len(rates) else rates
-    return rates_figure(generated, "rates") if len(generated) and len(reached(generated)) else None
+    return rates_figure(rates[rates["asked"].notna()], "rates") if len(rates) else None
 
 
 def against(frames: Frames) -> Against:
@@ -177,16 +169,11 @@ def trend_table(found: Against) -> Table:
     return table
 
 
-def distance_note() -> str:
-    """What must be known of such a trend."""
-    return CAUTION
-
-
 def language_figures(frames: Frames) -> list[tuple[str, Markup]]:
     """(target, gains language by language): small multiples with clean and robust gains, or one chart of clean ones."""
     found = []
     for i, target in enumerate(frames.targets):
-        if perturbed(frames):
+        if frames.perturbed:
             rows = frames.gains[(frames.gains["target"] == target.name) & frames.gains["primary"].astype(bool)]
             figure = multiples(rows, frames.intermediates, f"lang{i}", what=target.title)
         else:

@@ -13,7 +13,7 @@ from xstilts.perturb import get_perturbation
 from xstilts.perturb.rate import Reached
 from xstilts.perturb.resources import Resource
 from xstilts.step import Runtime, Step, Work
-from xstilts.steps.prepare import read_rows
+from xstilts.steps.prepare import read_rows, rows_file
 from xstilts.store import Store
 from xstilts.tasks.rows import SCHEMAS, Row
 
@@ -58,6 +58,7 @@ class Perturb(Step):
 
         found: list[Row] = []
         rates: list[dict[str, Any]] = []
+        parts: list[Reached] = []
         resources = self._resources(work.store)
         for done, (language, key) in enumerate(self.data, start=1):
             rows = read_rows(work.store, (key,), self.start, self.stop)
@@ -66,9 +67,10 @@ class Perturb(Step):
                 resource=resources(language),
             )  # fmt: skip
             found += changed
+            parts += reached
             rates += [rate_row(language, row, part) for row, part in zip(rows, reached, strict=True)]
             work.progress(done, len(self.data))
-        work.notes |= {"examples": len(found), "reached": round(Reached.total(_parts(rates)).rate, 6)}
+        work.notes |= {"examples": len(found), "reached": round(Reached.total(parts).rate, 6)}
         publish(work.out, self.shape, found, rates)
 
     def _resources(self, store: Store) -> Callable[[str], Resource | None]:
@@ -100,8 +102,6 @@ def publish(out: Path, shape: str, rows: list[Row], rates: list[dict[str, Any]])
 
 def read_perturbed(store: Store, key: str) -> dict[str, list[Row]]:
     """By language, the rows that a published `Perturb` or `Pair` step puts in the place of clean ones."""
-    from xstilts.steps.prepare import rows_file
-
     file = rows_file(store, key)
     languages = pq.read_table(file.parent / "rates.parquet", columns=["language"])["language"].to_pylist()
     found: dict[str, list[Row]] = {}
@@ -113,7 +113,3 @@ def read_perturbed(store: Store, key: str) -> dict[str, list[Row]]:
 def rate_row(language: str, row: Row, reached: Reached) -> dict[str, Any]:
     """A row of `rates.parquet`."""
     return {"language": language, "id": row["id"], "edits": reached.edits, "units": reached.units}
-
-
-def _parts(rates: list[dict[str, Any]]) -> list[Reached]:
-    return [Reached(row["edits"], row["units"]) for row in rates]

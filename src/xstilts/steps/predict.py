@@ -155,7 +155,7 @@ class _Reader:
         features, outputs = self._read(rows)
         clean = self.shape.decode(rows, features, outputs, self.spec)
         known = {row["id"]: i for i, row in enumerate(rows)}
-        same = {name: [known.get(row["id"]) if rows[known[row["id"]]] == row else None for row in noisy]
+        same = {name: [i if rows[i := known[row["id"]]] == row else None for row in noisy]
                 for name, noisy in settings.items()}  # fmt: skip
         changed = {name: [i for i, clean_row in enumerate(same[name]) if clean_row is None] for name in settings}
         # one pass for all settings
@@ -181,13 +181,12 @@ class _Reader:
 
     def _read(self, rows: list[Row]) -> tuple[list[Any], Any]:
         """(features of the rows, one array per feature)."""
-        from xstilts.training.inference import outputs_of
+        from xstilts.training.inference import read
 
         if not rows:
             return [], []
-        features = self.shape.encode(rows, self.tokenizer, self.spec, training=False)
-        outputs, notes = outputs_of(self.encoder, self.tokenizer, self.head, self.shape, self.spec, features,
-                                    self.precision, self.scratch)  # fmt: skip
+        features, outputs, notes = read(self.encoder, self.tokenizer, self.head, self.shape, self.spec, rows,
+                                        self.precision, self.scratch)  # fmt: skip
         self.notes.update(notes)
         return features, outputs
 

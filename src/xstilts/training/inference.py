@@ -26,10 +26,18 @@ def predict(
 ) -> tuple[list[Any], dict[str, Any]]:  # fmt: skip
     """(one answer per row, notes for the manifest). `scratch` is where outputs go that are too many for memory;
     `features` are those of the rows where they are at hand, since tokenising takes its time."""
+    features, outputs, notes = read(encoder, tokenizer, head, shape, spec, rows, precision, scratch, features)
+    return shape.decode(rows, features, outputs, spec), notes
+
+
+def read(
+    encoder: Any, tokenizer: Any, head: nn.Module, shape: Shape, spec: Spec, rows: Sequence[Row], precision: str,
+    scratch: Path | None = None, features: list[Feature] | None = None,
+) -> tuple[list[Feature], Sequence[Any], dict[str, Any]]:  # fmt: skip
+    """(features of the rows, one array per feature, notes for the manifest): what answers are decoded from."""
     if features is None:
         features = shape.encode(rows, tokenizer, spec, training=False)
-    outputs, notes = outputs_of(encoder, tokenizer, head, shape, spec, features, precision, scratch)
-    return shape.decode(rows, features, outputs, spec), notes
+    return features, *_outputs(encoder, tokenizer, head, shape, spec, features, precision, scratch)
 
 
 def replaced(
@@ -64,13 +72,12 @@ def tune(
     scratch: Path | None = None,
 ) -> Spec:  # fmt: skip
     """`spec` with what a shape that tunes sets on rows whose gold is known."""
-    features = shape.encode(rows, tokenizer, spec, training=False)
-    outputs, _ = outputs_of(encoder, tokenizer, head, shape, spec, features, precision, scratch)
+    features, outputs, _ = read(encoder, tokenizer, head, shape, spec, rows, precision, scratch)
     return cast(Tuned, shape).tune(rows, features, outputs, spec)
 
 
 @torch.inference_mode()
-def outputs_of(
+def _outputs(
     encoder: Any, tokenizer: Any, head: nn.Module, shape: Shape, spec: Spec, features: list[Feature], precision: str,
     scratch: Path | None,
 ) -> tuple[Sequence[Any], dict[str, Any]]:  # fmt: skip
