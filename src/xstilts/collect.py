@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from xstilts.plan import learns_target
 from xstilts.steps.predict import Predict
 from xstilts.steps.prepare import Prepare
 from xstilts.store import Store, versions
+from xstilts.store.manifest import git_commit
 from xstilts.tasks import get_task
 from xstilts.training.degenerate import RULE
 
@@ -60,7 +60,7 @@ def collect_plan(graph: Plan, store: Store) -> Results:
     rates = [_rates(graph, target, name, key, store) for target, name, key in _settings(graph) if manifests[key]]
     environment = {
         "versions": versions(), "host cpu": _cpu(), "cores": os.cpu_count(), "precision": ", ".join(sorted(precisions)),
-        "git commit": _git_commit(), "created": created or datetime.now(UTC).isoformat(timespec="seconds"),
+        "git commit": git_commit(), "created": created or datetime.now(UTC).isoformat(timespec="seconds"),
     }  # fmt: skip
     scored, chosen, reached = (
         pd.concat(part, ignore_index=True) if part else pd.DataFrame() for part in (frames, dev, rates)
@@ -240,19 +240,3 @@ def _cpu() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
-
-
-def _git_commit() -> str:
-    """The commit of the checkout that xstilts runs from; empty where it is an installed package."""
-    here = Path(__file__).parent
-    try:
-        found = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-            cwd=here,
-            capture_output=True,
-            text=True,
-            timeout=5,  # fmt: skip
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return found.stdout.strip() if found.returncode == 0 else ""

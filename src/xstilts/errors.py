@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 
 class UserError(Exception):
@@ -22,7 +23,20 @@ class UserError(Exception):
 
 
 class StepFailed(Exception):
-    """A step that cannot go on (a loss that is NaN, say). The step fails with this line; the others go on."""
+    """A step that cannot go on (a loss that is NaN, say). The step fails with this line; the others go on. `remedy` is
+    what a person can type."""
+
+    def __init__(self, what: str, *, remedy: str = "") -> None:
+        self.remedy = remedy
+        super().__init__(what)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Failures cross process borders."""
+        return _failed, (type(self), str(self), self.remedy)
+
+
+def _failed(kind: type[StepFailed], what: str, remedy: str) -> StepFailed:
+    return kind(what, remedy=remedy)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

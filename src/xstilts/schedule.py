@@ -96,7 +96,9 @@ def schedule(
             executor.submit(step, plan.labels[key], lambda d, t, step=step: watcher.progress(step, d, t))  # type: ignore[misc]
         if not running:
             continue
-        key, error = executor.wait()
+        ended = executor.wait()
+        assert ended is not None  # it was given all the time there is
+        key, error = ended
         running.discard(key)
         reason = None if error is None else explain(error)
         if error is None:

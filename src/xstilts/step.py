@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
     from xstilts.store import Store
@@ -25,6 +25,18 @@ def canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
 
 
+class Interval(BaseModel):
+    """How often something is done: every so many optimiser steps, or seconds; whichever is given."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    steps: int | None = Field(default=None, ge=1)
+    seconds: float | None = Field(default=None, ge=0)
+
+
+EVERY_FIVE_MINUTES = Interval(seconds=300.0)
+
+
 def _silent(done: int, total: int) -> None:
     """Progress that nobody watches."""
 
@@ -36,10 +48,17 @@ class Work:
     store: Store
     out: Path
     """Published by one rename when `run` returns; thrown away when it raises."""
+    partial: Path | None = None
+    """Of this step alone, and not there at first. What is in it outlives a worker that is killed and is found by the
+    next one; it goes when the step is published. None: nothing is kept."""
     progress: Callable[[int, int], None] = _silent
     """Called with (examples done, examples in all)."""
     notes: dict[str, Any] = field(default_factory=dict)
     """Facts for the manifest (examples, precision); recorded, never hashed."""
+    save_every: Interval = EVERY_FIVE_MINUTES
+    """How often a training saves its state into `partial`."""
+    halvings: int = 0
+    """How often memory ran out in this step before: a batch goes through the encoder in 2 ** halvings slices."""
 
 
 class Step(BaseModel):

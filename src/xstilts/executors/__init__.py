@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from xstilts.executors.engine import Engine
 from xstilts.registry import Registry
 from xstilts.step import Step
 from xstilts.store import Store
@@ -12,7 +13,10 @@ from xstilts.store import Store
 EXECUTORS = Registry(
     "executors",
     "executor",
-    {"inline": "xstilts.executors.inline:Inline", "pool": "xstilts.executors.pool:Pool"},
+    {
+        "inline": "xstilts.executors.inline:Inline",
+        "pool": "xstilts.executors.pool:Pool",
+    },
 )
 
 
@@ -26,8 +30,9 @@ class Executor(Protocol):
         """Launch a step. `progress(done, total)` counts examples while it runs."""
         ...
 
-    def wait(self) -> tuple[str, Exception | None]:
-        """Block until a submitted step ends: its key, and what it raised if it failed."""
+    def wait(self, seconds: float | None = None) -> tuple[str, Exception | None] | None:
+        """Block until a submitted step ends: its key, and what it raised if it failed. None after so many seconds
+        in which none did."""
         ...
 
     def close(self) -> None:
@@ -35,7 +40,9 @@ class Executor(Protocol):
         ...
 
 
-def get_executor(name: str, store: Store) -> Executor:
-    """The executor called `name`. Raises `UserError` with the nearest names if there is none."""
-    executor: Executor = EXECUTORS.get(name)(store)
+def get_executor(engine: Engine | str, store: Store) -> Executor:
+    """The executor that `engine` names, for steps of `store`. Raises `UserError` with the nearest names if there is
+    none, and where what it needs is not installed."""
+    engine = Engine(executor=engine) if isinstance(engine, str) else engine
+    executor: Executor = EXECUTORS.get(engine.executor)(store, engine)
     return executor

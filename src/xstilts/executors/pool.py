@@ -16,6 +16,7 @@ from threading import Thread
 from typing import Any
 
 from xstilts.errors import StepFailed
+from xstilts.executors.engine import Engine
 from xstilts.step import Step
 from xstilts.store import Store
 
@@ -35,7 +36,7 @@ class _Job:
 class Pool:
     """Worker processes that live as long as the run, so that torch is imported once in each."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, engine: Engine) -> None:
         self.store = store
         # one accelerator serves one step at a time
         self.capacity = 1 if Path("/dev/nvidia0").exists() else max(1, min(_MOST, len(os.sched_getaffinity(0))))
@@ -56,7 +57,7 @@ class Pool:
             )
         self._jobs[self._workers.submit(_work, self.store.root, job.step, job.label)] = job
 
-    def wait(self) -> tuple[str, Exception | None]:
+    def wait(self, seconds: float | None = None) -> tuple[str, Exception | None] | None:
         """Pass progress on until a step ends. A step whose worker died is tried once more."""
         while True:
             ended, _ = wait(self._jobs, timeout=0.2, return_when=FIRST_COMPLETED)

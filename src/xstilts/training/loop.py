@@ -19,7 +19,8 @@ from xstilts.tasks.rows import Row
 from xstilts.tasks.shapes import Feature, Shape, Spec
 from xstilts.tasks.shapes.mlm import Masker
 from xstilts.training.batches import training_batches
-from xstilts.training.forward import arithmetic, check_length, collate, device, forward, length_of, settle
+from xstilts.training.forward import arithmetic, check_length, device, length_of, settle
+from xstilts.training.gradient import gradient
 from xstilts.training.mixture import language_probabilities, probabilities, turns
 from xstilts.training.selection import Best
 
@@ -108,17 +109,14 @@ def train(
     with log.open("w", encoding="utf-8") as lines:
         for step, turn in enumerate(order, start=1):
             learner, part = learners[turn], next(batches[turn])
-            batch = collate(part, tokenizer.pad_token_id, where)
-            with context:
-                output = forward(encoder, heads[learner.head], learner.shape, learner.spec, batch, part)
-            loss = learner.shape.loss(output, part, learner.spec)
-            last = loss.item()
+            last = gradient(
+                encoder, heads[learner.head], learner.shape, learner.spec, part, tokenizer.pad_token_id, where, context
+            )
             if not math.isfinite(last):
                 raise Diverged(
                     f"the loss is {last} at optimiser step {step} of {steps}; lower learning_rate "
                     f"(now {recipe['learning_rate']:g}) or raise warmup"
                 )
-            loss.backward()
             nn.utils.clip_grad_norm_(parameters, recipe["clip"])
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
@@ -130,7 +128,7 @@ def train(
                 line["dev_score"] = best.look(step)
             lines.write(json.dumps(line) + "\n")
             schedule.step()
-            done, pieces = done + len(part), pieces + int(batch["attention_mask"].sum())
+            done, pieces = done + len(part), pieces + sum(len(s.ids) for f in part for s in f.sequences)
             progress(done, max(done, steps * recipe["batch_size"]))
             if step == recipe.get("stop_after") or (best is not None and best.out_of_patience):
                 break

@@ -1,0 +1,106 @@
+"""How a study is run, as a person says it: which executor, how many steps at a time, with what. Never part of a key."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+from xstilts.errors import did_you_mean
+from xstilts.step import EVERY_FIVE_MINUTES, Interval, Step
+from xstilts.yaml_input import read_yaml
+
+_UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
+KINDS = ("Prepare", "Translate", "Pretrain", "Perturb", "Pair", "Train", "Predict", "Score", "Embed", "Forecast")
+
+
+def read_duration(value: Any) -> float:
+    """Seconds of `90`, `90 s`, `10 min`, `4 h` or `2 d`. Raises `ValueError` for anything else."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|h|d)?", str(value).strip())
+    if match is None or isinstance(value, bool):
+        raise ValueError(f"{value!r} is no duration; write 90 s, 10 min, 4 h or 2 d")
+    return float(match[1]) * _UNITS[match[2] or "s"]
+
+
+def read_interval(value: Any) -> Any:
+    """`Interval` of a duration, or of `200 steps`."""
+    if isinstance(value, dict | Interval):
+        return value
+    match = re.fullmatch(r"(\d+)\s*steps?", str(value).strip())
+    return Interval(steps=int(match[1])) if match else Interval(seconds=read_duration(value))
+
+
+Duration = Annotated[float, BeforeValidator(read_duration), Field(gt=0)]
+
+
+class Slurm(BaseModel):
+    """What `sbatch` is told. Everything a site asks for that has no field of its own goes into `more`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    time: Duration = 4 * 3600.0
+    """Longest that a job may run. A step that is not done by then is requeued and goes on."""
+    setup: tuple[str, ...] = ()
+    """Shell lines before a step, such as `module load cuda`."""
+    more: dict[str, str | int] = {}
+    """Other options of `sbatch` by their long names: `{nice: 100}`."""
+
+
+class Engine(BaseModel):
+    """Where and how steps run. Read one with `Engine.load("engine.yaml")`; every field has a default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    executor: str = "pool"
+    """`inline`, `pool`, `ray`, `slurm`, or one that a package adds."""
+    workers: int | None = Field(default=None, ge=1)
+    """Steps at a time; what suits the executor where not given."""
+    time_limit: Duration | None = None
+    """Longest that a step may run before it is taken to hang: it is ended and fails. No limit where not given."""
+    save_every: Annotated[Interval, BeforeValidator(read_interval)] = EVERY_FIVE_MINUTES
+    """How often a training saves its state: a duration, or `200 steps`."""
+    gpus: dict[str, float] = {}
+    """GPUs of a step by its kind, fractions allowed where the executor schedules them (`ray`): `{Train: 1, Predict:
+    0.25}`."""
+    processes: dict[str, int] = {}
+    """Processes of a step by its kind, each with one GPU where there are some, under torchrun: `{Train: 4}`."""
+    cpus: int = Field(default=1, ge=1)
+    """Processors of a step."""
+    memory: float | None = Field(default=None, gt=0)
+    """Memory of a step in GiB, where the executor schedules it."""
+    address: str | None = None
+    """Ray: the cluster's address (`auto`: the one on this machine); a local one is started where not given."""
+    slurm: Slurm = Slurm()
+    file: str | None = None
+    """The file it was read from."""
+
+    @classmethod
+    def load(cls, path: Path | None, **given: Any) -> Engine:
+        """Read and validate an engine file; what is `given` and not None goes before it. Raises `UserError` naming
+        file, line and remedy."""
+        chosen = {name: value for name, value in given.items() if value is not None}
+        return cls.model_validate(chosen) if path is None else read_yaml(path, cls, chosen)
+
+    @field_validator("gpus", "processes")
+    @classmethod
+    def _kinds_exist(cls, value: dict[str, float]) -> dict[str, float]:
+        for kind, count in value.items():
+            if kind not in KINDS:
+                raise ValueError(f"there are no steps of kind {kind!r}; {did_you_mean(kind, KINDS)}")
+            if count < 0:
+                raise ValueError(f"{kind}: {count} is less than none")
+        return value
+
+    def gpus_of(self, step: Step) -> float:
+        """GPUs that a step is given."""
+        return self.gpus.get(step.kind, float(self.processes_of(step) if self.gpus.get("Train") else 0))
+
+    def processes_of(self, step: Step) -> int:
+        """Processes that a step runs in."""
+        return self.processes.get(step.kind, 1)

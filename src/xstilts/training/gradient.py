@@ -1,0 +1,26 @@
+"""One batch's loss and its gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import nn
+
+from xstilts.tasks.shapes import Feature, Shape, Spec
+from xstilts.training.forward import collate, forward
+
+
+def gradient(
+    encoder: Any, head: nn.Module, shape: Shape, spec: Spec, features: Sequence[Feature], pad: int, where: torch.device,
+    context: AbstractContextManager[Any],
+) -> float:  # fmt: skip
+    """Add the gradient of a batch's mean loss to the parameters' `grad`; returns the loss."""
+    batch = collate(features, pad, where)
+    with context:
+        output = forward(encoder, head, shape, spec, batch, features)
+    loss = shape.loss(output, features, spec)
+    loss.backward()
+    return loss.item()
