@@ -89,7 +89,10 @@ class Claims:
             self.release(key)
         if self._heart is not None:
             self._heart.join()
-            self._mine.unlink(missing_ok=True)
+            try:
+                self._mine.unlink(missing_ok=True)
+            except OSError as error:
+                log.warning("the run's heartbeat file cannot be removed (%s)", error.strerror)
 
     def _begin(self) -> None:
         if self._heart is None:
