@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,15 +41,15 @@ def collect_plan(graph: Plan, store: Store) -> Results:
     from xstilts.report.frames import Results
 
     manifests = {key: store.manifest(step) if store.has(step) else {} for key, step in graph.steps.items()}
-    steps, created, precisions = [], "", set()
+    steps, precisions = [], set()
     for key, step in graph.steps.items():
         manifest = manifests[key]
         failure = None if manifest else store.failure(step)
-        created = max(created, manifest.get("created", ""))
         precisions |= {manifest["precision"]} if "precision" in manifest else set()
         steps.append(
             {
                 "key": key, "kind": step.kind, "label": graph.labels[key], "seconds": manifest.get("seconds", 0.0),
+                "created": manifest.get("created", ""),
                 "state": "done" if manifest else "failed" if failure else "not run",
                 "error": failure["error"] if failure else "",
             }
@@ -60,7 +59,7 @@ def collect_plan(graph: Plan, store: Store) -> Results:
     rates = [_rates(graph, target, name, key, store) for target, name, key in _settings(graph) if manifests[key]]
     environment = {
         "versions": versions(), "host cpu": _cpu(), "cores": os.cpu_count(), "precision": ", ".join(sorted(precisions)),
-        "git commit": git_commit(), "created": created or datetime.now(UTC).isoformat(timespec="seconds"),
+        "git commit": git_commit(),
     }  # fmt: skip
     scored, chosen, reached = (
         pd.concat(part, ignore_index=True) if part else pd.DataFrame() for part in (frames, dev, rates)

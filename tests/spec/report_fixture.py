@@ -94,12 +94,12 @@ _KINDS = (("Prepare", 6, 0.4), ("Train", 20, 84.0), ("Predict", 40, 12.5), ("Sco
 def steps(failed: Sequence[tuple[str, str, str]] = ()) -> pd.DataFrame:
     """A table of steps; `failed` holds (kind, label, error)."""
     rows = [
-        (f"{kind}-{i}", kind, f"{kind} {i}", seconds * (1 + 0.1 * i), "done", "")
+        (f"{kind}-{i}", kind, f"{kind} {i}", seconds * (1 + 0.1 * i), "2026-01-02T03:04:05Z", "done", "")
         for kind, n, seconds in _KINDS
         for i in range(n)
     ]
-    rows += [(f"failed-{i}", *step, 3.0, "failed", error) for i, (*step, error) in enumerate(failed)]
-    return pd.DataFrame(rows, columns=["key", "kind", "label", "seconds", "state", "error"])
+    rows += [(f"failed-{i}", *step, 3.0, "", "failed", error) for i, (*step, error) in enumerate(failed)]
+    return pd.DataFrame(rows, columns=["key", "kind", "label", "seconds", "created", "state", "error"])
 
 
 def results(targets: Sequence[Target] = NATURAL, **changes: Any) -> Results:
@@ -136,7 +136,6 @@ def results(targets: Sequence[Target] = NATURAL, **changes: Any) -> Results:
         "environment": {
             "xstilts": "0.1.0", "python": "3.11.9", "torch": "2.13.0", "transformers": "5.20.1",
             "host cpu": "2 cores", "precision": "fp32", "git commit": "0123abc",
-            "created": "2026-01-02T03:04:05Z",
         },
     }  # fmt: skip
     for name, value in changes.items():

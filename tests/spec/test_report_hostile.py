@@ -62,7 +62,7 @@ def hostile(text: str) -> Results:
         "contributions": data,
         "dev": data[(data["language"] == "en") & (data["perturbation"] == "clean")],
         "steps": steps([(text, text, text)]).assign(state=lambda f: f["state"].where(f.index % 9 > 0, text)),
-        "environment": {text: text, "nested": {text: [text]}, "created": text},
+        "environment": {text: text, "nested": {text: [text]}},
         "degenerate": pd.DataFrame([run, {**run, "intermediate": "none", "target": "gone" + name}]),
         "forecasts": pd.DataFrame(
             [{**pair, "target": t.name, "intermediate": a, "score": i} for t in targets for i, a in enumerate(arms)]

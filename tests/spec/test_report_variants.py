@@ -56,7 +56,7 @@ def test_retrieval_stands_apart_and_what_did_not_run_is_left_out() -> None:
 def test_the_report_has_the_table_where_a_study_has_variants(tmp_path: Path) -> None:
     """The table and variants.csv are there for a study that varies an arm, and nothing of them for another."""
     for folder, varies in (("with", {"nli-text": "nli"}), ("without", {})):
-        steps = pd.DataFrame(columns=["key", "kind", "label", "seconds", "state", "error"])
+        steps = pd.DataFrame(columns=["key", "kind", "label", "seconds", "created", "state", "error"])
         write_report(Results({"name": "x", "varies": varies}, frame(ARMS), steps), tmp_path / folder)
         text = (tmp_path / folder / "report.html").read_text("utf-8")
         assert ("Variants over what they vary" in text) == bool(varies)

@@ -31,7 +31,7 @@ CONTRIBUTIONS = (
 )  # fmt: skip
 DEGENERATE = ("intermediate", "target", "seed", "phase", "reason", "restarts", "remedied",
               "key")  # fmt: skip
-STEPS = ("key", "kind", "label", "seconds", "state", "error")
+STEPS = ("key", "kind", "label", "seconds", "created", "state", "error")
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,10 @@ class Results:
     contributions: pd.DataFrame
     """The tidy frame of docs/design.md, one row per example of every run; empty if no step got that far."""
     steps: pd.DataFrame
-    """One row per step: `key`, `kind`, `label`, `seconds`, `state` (`done`, `failed`, or others), `error`."""
+    """One row per step: `key`, `kind`, `label`, `seconds`, `created` (when it ended), `state` (`done`, `failed`, or
+    others), `error`."""
     environment: dict[str, Any] = field(default_factory=dict)
-    """Versions, `host cpu`, `precision`, `git commit` and so on; `created`, a report's only time stamp."""
+    """Versions, `host cpu`, `precision`, `git commit` and so on; nothing that a repeated run would change."""
     dev: pd.DataFrame = field(default_factory=pd.DataFrame)
     """English dev rows of the targets, with the columns of `contributions`: what the best intermediate of a target is
     chosen by, and nothing else."""

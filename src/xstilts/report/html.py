@@ -22,18 +22,18 @@ from xstilts.report.forecasts import forecast_table, trust
 from xstilts.report.forest import forest
 from xstilts.report.frames import Frames, Results
 from xstilts.report.svg_files import write_files
-from xstilts.report.text import clean, duration, markdown, signed, span
+from xstilts.report.text import clean, markdown, signed, span
 from xstilts.report.variants import variant_table
 
 
 def write_report(results: Results, out: Path) -> Path:
-    """Writes report.html, report.md, answer.json, scores.csv, gains.csv, ranking.csv and best.csv into `out`, made if
-    need be, and returns the path of report.html; every table as `tables/NAME.csv` and `.tex` and every figure as
-    `figures/NAME.svg`; also `forecasts.csv` where gains were foretold, `variants.csv` where arms vary others,
+    """Writes report.html, report.md, answer.json, scores.csv, gains.csv, ranking.csv, best.csv and steps.csv into
+    `out`, made if need be, and returns the path of report.html; every table as `tables/NAME.csv` and `.tex` and every
+    figure as `figures/NAME.svg`; also `forecasts.csv` where gains were foretold, `variants.csv` where arms vary others,
     `robustness.csv` where rows were perturbed and `claims.csv` where claims were judged.
 
-    The same results give the same bytes. The only time stamp is `results.environment["created"]`, which
-    stands in one line that begins with "Created".
+    The same results give the same bytes, however often the run that made them was broken off: how long steps took and
+    when is in `steps.csv` and nowhere else.
     """
     frames = Frames(results)
     values = view(frames)
@@ -44,6 +44,7 @@ def write_report(results: Results, out: Path) -> Path:
     _write(out / "scores.csv", _csv(frames.scores))
     _write(out / "gains.csv", _csv(frames.gains))
     _write(out / "best.csv", _csv(frames.best.figures))
+    _write(out / "steps.csv", _csv(frames.steps))
     _write(out / "answer.json", _json(_answer(frames, values)))
     _write(out / "ranking.csv", _csv(frames.ranking.categories))
     if frames.judged is not None:
@@ -61,7 +62,6 @@ def write_report(results: Results, out: Path) -> Path:
 def view(frames: Frames) -> dict[str, Any]:
     """What both templates print: sentences, tables, figures and facts."""
     study, environment = frames.results.study, dict(frames.results.environment)
-    created = environment.pop("created", None)
     verdicts = controls(frames.gains)
     arms = {e.name: e.title for e in frames.intermediates}
     targets = {e.name: e.title for e in frames.targets}
@@ -118,13 +118,11 @@ def view(frames: Frames) -> dict[str, Any]:
         "settings": tables.facts(study.get("settings") or {}),
         "environment": tables.facts(environment),
         "data_table": tables.data_table(study.get("data")),
-        "time_table": tables.time_table(frames.steps),
-        "total_time": duration(float(frames.steps["seconds"].astype(float).sum())),
+        "step_table": tables.step_table(frames.steps),
         "degenerate_rule": degenerate_rule(frames),
         "degenerate_table": degenerate_table(frames),
         "failed_table": failed,
         "command": clean(study.get("command") or "", 2000),
-        "created": clean(created) if created else "",
     }
 
 

@@ -13,7 +13,7 @@ from xstilts.analysis.gains import BASELINE, MEAN, SOURCE, ZERO_SHOT
 from xstilts.analysis.perturbations import CLEAN, ROBUST
 from xstilts.metrics import METRICS
 from xstilts.report.frames import Frames, keyed
-from xstilts.report.text import DASH, clean, duration, excludes_zero, plain, signed, span
+from xstilts.report.text import DASH, clean, excludes_zero, plain, signed, span
 
 
 @dataclass(frozen=True)
@@ -132,18 +132,15 @@ def data_table(data: Any) -> Table:
     return table
 
 
-def time_table(steps: pd.DataFrame) -> Table:
-    """How long each kind of step took, and how many of them ended how."""
-    table = Table("Time by kind of step", ["kind", "steps", "done", "failed", "not run", "time", "per step"],
-                  [False, *[True] * 6])  # fmt: skip
+def step_table(steps: pd.DataFrame) -> Table:
+    """How many steps of each kind there are, and how many of them ended how."""
+    table = Table("Steps by kind", ["kind", "steps", "done", "failed", "not run"], [False, *[True] * 4])
     for kind, part in steps.groupby("kind", sort=False):
         states = part["state"].value_counts()
         done, failed = int(states.get("done", 0)), int(states.get("failed", 0))
-        seconds = part["seconds"].astype(float)
         table.rows.append([
             *_cells([kind]), *_cells([len(part), done]), Cell(str(failed), "strong" if failed else "quiet"),
-            Cell(str(len(part) - done - failed), "quiet"), Cell(duration(float(seconds.sum()))),
-            Cell(duration(float(seconds.mean()))),
+            Cell(str(len(part) - done - failed), "quiet"),
         ])  # fmt: skip
     return table
 
