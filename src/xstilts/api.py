@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 from xstilts.claims import Claims, load_claims
 from xstilts.collect import collect_plan, predictions
 from xstilts.errors import UserError
-from xstilts.executors import get_executor
+from xstilts.events import Events, Watchers
+from xstilts.executors import EXECUTORS, get_executor
+from xstilts.executors.engine import Engine
 from xstilts.forecast import forecasts_of
 from xstilts.graph import Plan
 from xstilts.plan import plan
@@ -65,22 +67,48 @@ def report_folder(study: Study, out: str | Path | None) -> Path:
 
 
 def run_study(
-    study: Study, store: str | Path | None = None, out: str | Path | None = None, executor: str = "pool",
+    study: Study, store: str | Path | None = None, out: str | Path | None = None, executor: Engine | str = "pool",
     watcher: Watcher | None = None,
 ) -> Outcome:  # fmt: skip
-    """Run what is not done, then write the report. Raises `UserError` for wrong input; failed steps are in the
-    outcome."""
+    """Run what is not done, on the executor of that name or as an engine file says, then write the report. Raises
+    `UserError` for wrong input; failed steps are in the outcome."""
     graph, claims = plan(study), claims_of(study)
     opened = find_store(store).open()
     folder = _writable(report_folder(study, out))
-    engine = get_executor(executor, opened)
-    with _log_file(opened, study), closing(engine):
-        scheduled = schedule(graph, opened, engine, watcher)
-    return Outcome(scheduled, _write(graph, opened, folder, claims))
+    return Outcome(_run(graph, opened, executor, watcher), _write(graph, opened, folder, claims))
+
+
+def check_run(
+    study: Study, store: str | Path | None = None, out: str | Path | None = None, executor: Engine | str = "pool"
+) -> tuple[Plan, Store]:
+    """What `run_study` refuses before anything runs. Raises `UserError` as it does."""
+    graph = plan(study)
+    claims_of(study)
+    opened = find_store(store).open()
+    _writable(report_folder(study, out))
+    EXECUTORS.get(executor if isinstance(executor, str) else executor.executor)
+    return graph, opened
+
+
+def _run(
+    graph: Plan, store: Store, engine: Engine | str, watcher: Watcher | None, wanted: Iterable[str] | None = None
+) -> Scheduled:
+    """Run a plan under the eyes of `watcher` and of the study's event log and log file."""
+    executor = get_executor(engine, store)
+    name = engine if isinstance(engine, str) else engine.executor
+    events = Events(store, graph.study.name, name, executor.capacity)
+    with _log_file(store, graph.study), closing(executor):
+        try:
+            outcome = schedule(graph, store, executor, Watchers(watcher or Watcher(), events), wanted)
+        except BaseException as stop:
+            events.finish("refused" if isinstance(stop, UserError) else "stopped")
+            raise
+        events.finish("finished", len(outcome.blocked))
+        return outcome
 
 
 def predict_gain(
-    study: Study, store: str | Path | None = None, executor: str = "pool", watcher: Watcher | None = None
+    study: Study, store: str | Path | None = None, executor: Engine | str = "pool", watcher: Watcher | None = None
 ) -> tuple[Scheduled, Results]:
     """Score every arm for every target without training a target; returns how the steps went, and the scores beside
     whatever gains the store holds. Raises `UserError` for wrong input and where nothing can be foretold."""
@@ -92,9 +120,7 @@ def predict_gain(
             remedy="add a target other than retrieval",
         )  # fmt: skip
     opened = find_store(store).open()
-    engine = get_executor(executor, opened)
-    with _log_file(opened, study), closing(engine):
-        scheduled = schedule(forecasts.plan, opened, engine, watcher, forecasts.wanted)
+    scheduled = _run(forecasts.plan, opened, executor, watcher, forecasts.wanted)
     return scheduled, collect_plan(graph, opened)
 
 
@@ -137,10 +163,14 @@ def _writable(folder: Path) -> Path:
 
 @contextmanager
 def _log_file(store: Store, study: Study) -> Iterator[None]:
-    """Append what happens to STORE/logs/STUDY.log."""
+    """Append what happens to STORE/logs/STUDY.log. Where that cannot be written the run goes on without."""
     folder = store.root / "logs"
-    folder.mkdir(exist_ok=True)
-    handler = logging.FileHandler(folder / f"{study.name}.log", encoding="utf-8")
+    try:
+        folder.mkdir(exist_ok=True)
+        handler: logging.Handler = _LogFile(folder / f"{study.name}.log", encoding="utf-8")
+    except OSError as error:
+        log.warning("no log file (%s: %s); the run goes on without", folder, error.strerror)
+        handler = logging.NullHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     previous = log.level
     log.addHandler(handler)
@@ -151,4 +181,14 @@ def _log_file(store: Store, study: Study) -> Iterator[None]:
     finally:
         log.removeHandler(handler)
         log.setLevel(previous)
-        handler.close()
+        with suppress(OSError):
+            handler.close()
+
+
+class _LogFile(logging.FileHandler):
+    """Warns once where the disk is full, instead of a traceback for every line."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """What `logging` calls when a line cannot be written."""
+        log.removeHandler(self)
+        log.warning("the log file %s cannot be written; the run goes on without", self.baseFilename)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -15,6 +13,7 @@ from xstilts.errors import UserError
 
 if TYPE_CHECKING:
     from xstilts.api import Outcome
+    from xstilts.executors.engine import Engine
     from xstilts.study import Study
 
 app = typer.Typer(
@@ -38,6 +37,22 @@ SelectOption = Annotated[
     typer.Option(
         "--select", metavar="HOW", help="Checkpoints: last, best (English dev) or oracle (target-language dev)."
     ),
+]
+ExecutorOption = Annotated[
+    str | None,
+    typer.Option("--executor", metavar="NAME", help="Where steps run: pool (the default), inline, ray, slurm."),
+]
+EngineOption = Annotated[
+    Path | None, typer.Option("--engine", metavar="FILE", help="How steps run: a file of the fields of docs/scale.md.")
+]
+WorkersOption = Annotated[int | None, typer.Option("--workers", metavar="N", help="Steps at a time.")]
+TimeLimitOption = Annotated[
+    str | None,
+    typer.Option("--time-limit", metavar="DURATION", help="A step that takes longer hangs and fails: 90 s, 4 h."),
+]
+SaveEveryOption = Annotated[
+    str | None,
+    typer.Option("--save-every", metavar="INTERVAL", help="How often a training saves its state: 10 min, 200 steps."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -100,33 +115,80 @@ def run(
     out: OutOption = None,
     select: SelectOption = None,
     as_json: JsonOption = False,
-    executor: Annotated[str, typer.Option(help="Where steps run: pool (all processors) or inline.")] = "pool",
+    executor: ExecutorOption = None,
+    engine: EngineOption = None,
+    workers: WorkersOption = None,
+    time_limit: TimeLimitOption = None,
+    save_every: SaveEveryOption = None,
+    tensorboard: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also write the curves of all trainings there for TensorBoard.")
+    ] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Run on in the background, also when this terminal is closed.")
+    ] = False,
 ) -> None:
     """Run what is not yet done of a study, then write its report."""
     from xstilts.study import Study
 
-    _run(Study.load(study, select), store, out, as_json, executor)
+    loaded = Study.load(study, select)
+    how = _engine(executor, engine, workers, time_limit, save_every)
+    if detach:
+        _detach(loaded, study, store, out, how, tensorboard, as_json)
+    else:
+        _run(loaded, store, out, as_json, how, tensorboard)
 
 
-def _run(study: Study, store: Path | None, out: Path | None, as_json: bool, executor: str) -> None:
-    from xstilts.api import run_study
+def _engine(
+    executor: str | None, file: Path | None, workers: int | None, time_limit: str | None, save_every: str | None
+) -> Engine:
+    from xstilts.executors.engine import Engine
+
+    return Engine.load(file, executor=executor, workers=workers, time_limit=time_limit, save_every=save_every)
+
+
+def _run(
+    study: Study, store: Path | None, out: Path | None, as_json: bool, engine: Engine | str,
+    tensorboard: Path | None = None,
+) -> None:  # fmt: skip
+    from xstilts.api import find_store, run_study
+    from xstilts.detach import stoppable
+    from xstilts.events import Watchers
     from xstilts.screens import live
 
-    with _stoppable(), live(quiet=as_json) as watcher:
-        outcome = run_study(study, store, out, executor, watcher)
+    with stoppable(), live(quiet=as_json) as watcher:
+        if tensorboard is not None:
+            from xstilts.tensorboard import Curves
+
+            watcher = Watchers(watcher, Curves(tensorboard, find_store(store)))
+        outcome = run_study(study, store, out, engine, watcher)
     _report_outcome(outcome, as_json)
     if not outcome.ok:
         sys.exit(1)
 
 
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Ctrl-C ends a run in one line."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        print("\nstopped; run the same command again to go on where it stopped", file=sys.stderr)
-        sys.exit(130)  # 128 + SIGINT, as shells have it
+def _detach(
+    study: Study, file: Path, store: Path | None, out: Path | None, engine: Engine, tensorboard: Path | None,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """What is wrong is said here, in this terminal; then the same command goes on by itself."""
+    from xstilts.api import check_run
+    from xstilts.detach import detach
+    from xstilts.events import events_file
+
+    graph, opened = check_run(study, store, out, engine)
+    if tensorboard is not None:
+        from xstilts.tensorboard import Curves
+
+        Curves(tensorboard, opened)
+    output = opened.root / "logs" / f"{study.name}.out"
+    arguments = [argument for argument in sys.argv[1:] if argument != "--detach"]
+    pid = detach(arguments, output, events_file(opened, study.name))
+    watch = f"xstilts status {file} --watch" + (f" --store {store}" if store else "")
+    if as_json:
+        _print_json({"pid": pid, "output": str(output), "watch": watch})
+        return
+    print(f"{study.name}: {len(graph.steps)} steps, run by process {pid}; this terminal may be closed")
+    print(f"watch it:   {watch}\nend it:     kill {pid}\nits output: {output}")
 
 
 def _report_outcome(outcome: Outcome, as_json: bool) -> None:
@@ -135,7 +197,7 @@ def _report_outcome(outcome: Outcome, as_json: bool) -> None:
         _print_json(
             {
                 "done": len(steps.done), "reused": len(steps.reused), "failed": steps.failed,
-                "blocked": steps.blocked, "report": str(outcome.report),
+                "remedies": steps.remedies, "blocked": steps.blocked, "report": str(outcome.report),
             }
         )  # fmt: skip
         return
@@ -143,22 +205,40 @@ def _report_outcome(outcome: Outcome, as_json: bool) -> None:
     print(f", {len(steps.blocked)} not run because an input failed" if steps.blocked else "")
     for key, reason in steps.failed.items():
         print(f"failed {key[:12]}: {reason}", file=sys.stderr)
+        if key in steps.remedies:
+            print(f"  what to do: {steps.remedies[key]}", file=sys.stderr)
     print(f"report: {outcome.report}")
 
 
 @app.command()
 def status(
-    study: StudyFile, store: StoreOption = None, select: SelectOption = None, as_json: JsonOption = False
+    study: StudyFile,
+    store: StoreOption = None,
+    select: SelectOption = None,
+    as_json: JsonOption = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Look again and again until the study is done. Ctrl-C ends it, not the run.")
+    ] = False,
+    interval: Annotated[
+        float, typer.Option(min=0.1, metavar="SECONDS", help="How long --watch waits between two looks.")
+    ] = 5.0,
 ) -> None:
-    """Say how far a study is: steps by kind and state, failures and their reasons, time left."""
+    """Say how far a study is: steps by kind and state, what runs, speed, time left, failures and what to do."""
     from xstilts.api import find_store
     from xstilts.plan import plan as make_plan
-    from xstilts.screens import plan_facts, print_status
     from xstilts.study import Study
+    from xstilts.watch import Watch
+    from xstilts.watch_screen import follow, print_status
 
-    facts = plan_facts(make_plan(Study.load(study, select)), find_store(store))
+    looking = Watch(make_plan(Study.load(study, select)), find_store(store))
+    if watch:
+        try:
+            sys.exit(0 if follow(looking, interval, as_json) else 1)
+        except KeyboardInterrupt:
+            sys.exit(0)
+    facts = looking.look()
     if as_json:
-        _print_json({name: facts[name] for name in ("study", "kinds", "failures", "rest")})
+        _print_json(facts)
     else:
         print_status(facts)
 
@@ -191,17 +271,23 @@ def predict_gain(
     store: StoreOption = None,
     select: SelectOption = None,
     as_json: JsonOption = False,
-    executor: Annotated[str, typer.Option(help="Where steps run: pool (all processors) or inline.")] = "pool",
+    executor: ExecutorOption = None,
+    engine: EngineOption = None,
+    workers: WorkersOption = None,
+    time_limit: TimeLimitOption = None,
+    save_every: SaveEveryOption = None,
 ) -> None:
     """Rank the intermediates for each target without training a target, and say how well that foretold known gains."""
     from xstilts.api import predict_gain as foretell
+    from xstilts.detach import stoppable
     from xstilts.forecast import forecast_facts
     from xstilts.forecast_screen import print_forecasts
     from xstilts.screens import live
     from xstilts.study import Study
 
-    with _stoppable(), live(quiet=as_json) as watcher:
-        steps, results = foretell(Study.load(study, select), store, executor, watcher)
+    how = _engine(executor, engine, workers, time_limit, save_every)
+    with stoppable(), live(quiet=as_json) as watcher:
+        steps, results = foretell(Study.load(study, select), store, how, watcher)
     facts = forecast_facts(results) | {"failed": steps.failed, "blocked": len(steps.blocked)}
     if as_json:
         _print_json(facts)

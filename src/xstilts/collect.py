@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from xstilts.analysis.perturbations import CLEAN, setting_of
 from xstilts.claims import facts
+from xstilts.errors import StepFailed, UserError
 from xstilts.forecast import forecasts_of, read_forecasts
 from xstilts.graph import Arm, Cell, Plan
 from xstilts.plan import learns_target
@@ -40,7 +41,9 @@ def collect_plan(graph: Plan, store: Store) -> Results:
 
     from xstilts.report.frames import Results
 
-    manifests = {key: store.manifest(step) if store.has(step) else {} for key, step in graph.steps.items()}
+    done = store.done(graph.steps.values())
+    # of a checkpoint that was dropped its manifest is left
+    manifests = {key: store.record(step) or {} for key, step in graph.steps.items()}
     steps, precisions = [], set()
     for key, step in graph.steps.items():
         manifest = manifests[key]
@@ -54,9 +57,9 @@ def collect_plan(graph: Plan, store: Store) -> Results:
                 "error": failure["error"] if failure else "",
             }
         )  # fmt: skip
-    frames = [_contributions(graph, cell, cell.score, store) for cell in graph.cells if manifests[cell.score]]
-    dev = [_contributions(graph, cell, cell.dev, store) for cell in graph.cells if cell.dev and manifests[cell.dev]]
-    rates = [_rates(graph, target, name, key, store) for target, name, key in _settings(graph) if manifests[key]]
+    frames = [_contributions(graph, cell, cell.score, store) for cell in graph.cells if cell.score in done]
+    dev = [_contributions(graph, cell, cell.dev, store) for cell in graph.cells if cell.dev and cell.dev in done]
+    rates = [_rates(graph, target, name, key, store) for target, name, key in _settings(graph) if key in done]
     environment = {
         "versions": versions(), "host cpu": _cpu(), "cores": os.cpu_count(), "precision": ", ".join(sorted(precisions)),
         "git commit": git_commit(),
@@ -67,7 +70,7 @@ def collect_plan(graph: Plan, store: Store) -> Results:
     return Results(
         describe(graph), scored, pd.DataFrame(steps), environment, dev=chosen, degenerate=_degenerate(graph, manifests),
         forecasts=read_forecasts(forecasts_of(graph), store), rates=reached,
-        golds=_golds(graph, manifests, store),
+        golds=_golds(graph, done, store),
     )  # fmt: skip
 
 
@@ -92,7 +95,7 @@ def _degenerate(graph: Plan, manifests: dict[str, dict[str, Any]]) -> Any:
 def _contributions(graph: Plan, cell: Cell, key: str, store: Store) -> Any:
     """The scores of step `key`, with where `cell` stands in the study."""
 
-    frame = _of_setting(store.path("Score", key), "scores.parquet", cell.perturbation)
+    frame = _of_setting(_output(store, "Score", key), "scores.parquet", cell.perturbation)
     task, seen = get_task(cell.target), set(graph.study.encoder_languages)
     frame = frame.assign(
         intermediate=cell.arm.name, category=cell.arm.category, control=cell.arm.control, target=cell.target,
@@ -102,6 +105,15 @@ def _contributions(graph: Plan, cell: Cell, key: str, store: Store) -> Any:
     )  # fmt: skip
     constant = ["intermediate", "category", "control", "target", "level", "shape", "perturbation"]
     return frame.astype({name: "category" for name in constant}).astype({name: object for name in constant})
+
+
+def _output(store: Store, kind: str, key: str) -> Path:
+    """Where a step's output is, once its files were compared with its manifest: no number comes from a damaged file.
+    Raises `UserError` where one is damaged."""
+    try:
+        return store.input(kind, key)
+    except StepFailed as error:
+        raise UserError(str(error), remedy=error.remedy) from None
 
 
 def _of_setting(folder: Path, file: str, perturbation: str) -> Any:
@@ -129,21 +141,22 @@ def _rates(graph: Plan, target: str, name: str, key: str, store: Store) -> Any:
     import pandas as pd
 
     setting = setting_of(name)
-    frame = pd.read_parquet(store.path(graph.steps[key].kind, key) / "rates.parquet")
+    frame = pd.read_parquet(_output(store, graph.steps[key].kind, key) / "rates.parquet")
     about: dict[str, Any] = {"target": target, "perturbation": name, "kind": setting.kind,
              "asked": float("nan") if setting.rate is None else setting.rate}  # fmt: skip
     return frame.assign(**about)[["target", "language", "perturbation", "kind", "asked", "id", "edits", "units"]]
 
 
-def _golds(graph: Plan, manifests: dict[str, dict[str, Any]], store: Store) -> Any:
+def _golds(graph: Plan, done: set[str], store: Store) -> Any:
     """The right answers of every target's clean rows: see `Results.golds`. All checkpoints have the same."""
     import pandas as pd
 
     found = {}
     for cell in graph.cells:
         (key,) = graph.steps[cell.score].inputs()
-        if cell.target not in found and manifests[key]:
-            frame = pd.read_parquet(store.path("Predict", key) / "predictions.parquet", columns=["language", "gold"])
+        if cell.target not in found and key in done:
+            file = _output(store, "Predict", key) / "predictions.parquet"
+            frame = pd.read_parquet(file, columns=["language", "gold"])
             frame["gold"] = [json.loads(gold) for gold in frame["gold"]]
             found[cell.target] = frame.assign(target=cell.target)
     return pd.concat(found.values(), ignore_index=True) if found else None
@@ -218,11 +231,12 @@ def predictions(graph: Plan, store: Store) -> Any:
     """Every stored prediction of a plan: columns intermediate, seed, perturbation and those of `Predict`."""
     import pandas as pd
 
+    done = store.done(graph.steps.values())
     frames = []
     for cell in graph.cells:
-        if store.has(graph.steps[cell.score]):
-            (key,) = graph.steps[cell.score].inputs()
-            frame = _of_setting(store.path("Predict", key), "predictions.parquet", cell.perturbation)
+        (key,) = graph.steps[cell.score].inputs()
+        if cell.score in done and key in done:
+            frame = _of_setting(_output(store, "Predict", key), "predictions.parquet", cell.perturbation)
             where: dict[str, Any] = {
                 "intermediate": cell.arm.name,
                 "seed": cell.seed,

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
 from xstilts.errors import UserError, did_you_mean
+
+
+@cache
+def _plugins(group: str) -> dict[str, str]:
+    return {point.name: point.value for point in entry_points(group=f"xstilts.{group}")}
 
 
 class Registry:
@@ -17,8 +23,7 @@ class Registry:
 
     def targets(self) -> dict[str, str]:
         """All names and the `module:attribute` behind each; the built-in ones cannot be replaced."""
-        plugins = {point.name: point.value for point in entry_points(group=f"xstilts.{self.group}")}
-        return {**plugins, **self._builtin}
+        return {**_plugins(self.group), **self._builtin}
 
     def get(self, name: str) -> Any:
         """The thing called `name`, imported now. Raises `UserError` with the nearest names if there is none."""

@@ -13,7 +13,7 @@ from graphlib import TopologicalSorter
 
 from xstilts.errors import StepFailed, UserError
 from xstilts.executors import Executor
-from xstilts.graph import Plan
+from xstilts.graph import Plan, needed
 from xstilts.step import Step
 from xstilts.store import Store
 from xstilts.store.claims import Claims
@@ -73,7 +73,7 @@ class Watcher:
 def schedule(
     plan: Plan, store: Store, executor: Executor, watcher: Watcher | None = None, wanted: Iterable[str] | None = None
 ) -> Outcome:
-    """Run what `wanted` steps (by key; the scores of all cells where not given) need and is not in the store. A failed
+    """Run what `wanted` steps (by key; what the study is after where not given) need and is not in the store. A failed
     step blocks what depends on it, nothing else. What another run on the same store is doing is waited for, and done
     here if that run ends without it.
 
@@ -106,9 +106,9 @@ class _Run:
         self.outcome.reused = [key for key in self.plan.steps if key in done]
         self.watcher.begin(self.plan, self.outcome.reused)
         # inputs of a step that is done need not exist (a checkpoint may have been dropped): they are no work either
-        needed = _needed(self.plan, done, _asked(self.plan) if wanted is None else wanted)
-        steps = self.plan.steps
-        self.graph = TopologicalSorter({key: [i for i in steps[key].inputs() if i in needed] for key in needed})
+        ahead = needed(self.plan, done, wanted)
+        inputs = self.plan.inputs
+        self.graph = TopologicalSorter({key: [i for i in inputs(key) if i in ahead] for key in ahead})
         self.graph.prepare()
         while self.graph.is_active():
             for key in self.graph.get_ready():
@@ -132,7 +132,7 @@ class _Run:
     def begin(self, key: str) -> None:
         """Launch a step that is ready, if that is this run's to do."""
         step = self.plan.steps[key]
-        if any(i in self.broken for i in step.inputs()):
+        if any(i in self.broken for i in self.plan.inputs(key)):
             self.broken.add(key)
             self.outcome.blocked.append(key)
             self.graph.done(key)
@@ -189,23 +189,6 @@ class _Run:
                 self.errors.append(error)
         self.watcher.end(step, reason)
         self.graph.done(key)
-
-
-def _asked(plan: Plan) -> list[str]:
-    """What a study is after: the scores of its cells."""
-    return [key for cell in plan.cells for key in (cell.score, cell.dev) if key is not None]
-
-
-def _needed(plan: Plan, done: set[str], wanted: Iterable[str]) -> set[str]:
-    """Steps to run: those not done, on a path to something wanted that is not done."""
-    needed: set[str] = set()
-    rest = list(wanted)
-    while rest:
-        key = rest.pop()
-        if key not in done and key not in needed:
-            needed.add(key)
-            rest.extend(plan.steps[key].inputs())
-    return needed
 
 
 def explain(error: Exception) -> tuple[str, str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from math import inf
 from typing import Any
 
 from rich.console import Console, Group
@@ -21,9 +23,10 @@ from rich.progress import (
 from rich.table import Table
 
 from xstilts.cost.estimate import estimate, find_rate
+from xstilts.cost.measured import measure
 from xstilts.cost.needs import needs, sentences
 from xstilts.cost.workload import loads
-from xstilts.graph import Plan
+from xstilts.graph import Plan, needed
 from xstilts.metrics import get_metric
 from xstilts.schedule import Watcher
 from xstilts.step import Step
@@ -31,33 +34,36 @@ from xstilts.store import Store
 from xstilts.tasks.metadata import Task
 from xstilts.tasks.rows import Row
 
+log = logging.getLogger("xstilts")
 KINDS = ("Prepare", "Translate", "Pretrain", "Perturb", "Pair", "Train", "Predict", "Score")
 TABLE = 200
 """Steps up to which a plan lists them without being asked."""
 
 
 def plan_facts(plan: Plan, store: Store) -> dict[str, Any]:
-    """All that `plan` and `status` show, as plain values."""
-    done = {key: store.has(step) for key, step in plan.steps.items()}
-    steps, kinds, failures = [], {}, []
-    for kind in KINDS:
-        keys = [key for key, step in plan.steps.items() if step.kind == kind]
-        if keys:
-            n = sum(done[key] for key in keys)
-            kinds[kind] = {"steps": len(keys), "done": n, "unshared": plan.unshared[kind]}
+    """All that `plan` shows, as plain values.
+
+    The state of a step is `done`, `failed`, `to do`, or `dropped`: not in the store, and nothing that is still to be
+    done needs it, as a checkpoint whose predictions are stored. Dropped ones count as done. `rest` is the time left on
+    one worker, with a 90 % interval from `low` to `high` where enough was measured (`cost.estimate.estimate`).
+    """
+    done = store.done(plan.steps.values())
+    ahead, failed = needed(plan, done), store.failures()
+    known = measure(plan, store, plan.steps.keys() - ahead)
+    kinds = {kind: {"steps": 0, "done": 0, "unshared": plan.unshared[kind]} for kind in KINDS if kind in plan.unshared}
+    steps, failures = [], []
     for key, step in plan.steps.items():
-        failure = None if done[key] else store.failure(step)
-        state = "done" if done[key] else "failed" if failure else "to do"
+        state = "done" if key in done else "dropped" if key not in ahead else "failed" if key in failed else "to do"
         steps.append({"key": key, "kind": step.kind, "label": plan.labels[key], "state": state})
-        if failure:
-            failures.append({"key": key, "kind": step.kind, "label": plan.labels[key], **failure})
-    work, rate = loads(plan, store), find_rate(plan, store)
-    rest = estimate(plan, store, work, rate)
+        kinds[step.kind]["steps"] += 1
+        kinds[step.kind]["done"] += key not in ahead
+        if state == "failed":
+            failures.append({**failed[key], "key": key, "kind": step.kind, "label": plan.labels[key]})
+    work, rate = loads(plan, store, known), find_rate(plan, store, known)
+    rest = estimate(plan, store, work, rate, known, ahead)
     return {
         "study": plan.study.name, "model": plan.model.description, "cells": len(plan.cells), "notes": plan.notes,
-        "kinds": kinds, "steps": steps, "failures": failures,
-        "rest": {"seconds": round(rest.seconds, 1), "measured": rest.measured, "how": rest.how},
-        **needs(plan, work, rate),
+        "kinds": kinds, "steps": steps, "failures": failures, "rest": rest.rounded(), **needs(plan, work, rate),
     }  # fmt: skip
 
 
@@ -78,17 +84,6 @@ def print_plan(facts: dict[str, Any], steps: bool = False) -> None:
         lines.append(f"{len(facts['steps'])} steps; --steps lists them")
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-
-def print_status(facts: dict[str, Any]) -> None:
-    """Totals by kind, then each failure with its reason."""
-    console = Console()
-    _print_kinds(console, facts)
-    for failure in facts["failures"]:
-        line = f"failed {failure['key'][:12]} {failure['kind']} {failure['label']}: {failure['error']}"
-        console.print(line, highlight=False, markup=False)
-    if facts["failures"]:
-        console.print("run the study again to retry what failed", highlight=False)
 
 
 def _print_kinds(console: Console, facts: dict[str, Any]) -> None:
@@ -113,7 +108,7 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 3600:.1f} h" if seconds < 2 * 86400 else f"{seconds / 86400:.1f} days"
 
 
 def print_tasks(tasks: list[Task], mixtures: dict[str, tuple[str, ...]]) -> None:
@@ -153,16 +148,36 @@ def _words(value: Any) -> str:
 
 @contextmanager
 def live(quiet: bool = False) -> Iterator[Watcher]:
-    """A watcher for a run: a live table on a terminal, a line per finished training elsewhere."""
+    """A watcher for a run: a live table on a terminal, a line per finished training elsewhere; warnings in both."""
     console = Console(stderr=True)
-    if quiet:
-        yield Watcher()
-    elif not console.is_terminal:
-        yield Lines()
-    else:
-        board = Board(console)
-        with board.live:
-            yield board
+    warnings = _Warnings(console)
+    log.addHandler(warnings)
+    try:
+        if quiet:
+            yield Watcher()
+        elif not console.is_terminal:
+            yield Lines()
+        else:
+            board = Board(console)
+            with board.live:
+                yield board
+    finally:
+        log.removeHandler(warnings)
+
+
+class _Warnings(logging.Handler):
+    """Shows what goes wrong with the run itself. What goes wrong with a step the watchers say."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.WARNING)
+        self.console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a warning above whatever is live."""
+        if record.levelno == logging.WARNING:
+            with suppress(OSError):
+                text = f"warning: {record.getMessage()}"
+                self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 class Lines(Watcher):
@@ -172,7 +187,7 @@ class Lines(Watcher):
         """Remember the names and how much there is to do."""
         self._labels, self._total, self._done = plan.labels, len(plan.steps), len(reused)
         self._began: dict[str, float] = {}
-        print(f"{plan.study.name}: {self._total} steps, {self._done} done before", file=sys.stderr, flush=True)
+        self._say(f"{plan.study.name}: {self._total} steps, {self._done} done before")
 
     def start(self, step: Step) -> None:
         """Note the time."""
@@ -181,10 +196,18 @@ class Lines(Watcher):
     def end(self, step: Step, error: str | None) -> None:
         """Print the line."""
         self._done += 1
-        seconds = time.perf_counter() - self._began[step.key]
+        seconds = time.perf_counter() - self._began.pop(step.key, inf)
         if error or seconds >= 1:
             how = f"failed: {error}" if error else f"{seconds:.1f} s"
-            line = f"[{self._done}/{self._total}] {step.kind.lower()} {self._labels[step.key]}: {how}"
+            self._say(f"[{self._done}/{self._total}] {step.kind.lower()} {self._labels[step.key]}: {how}")
+
+    def elsewhere(self, step: Step, who: str) -> None:
+        """Say who does it."""
+        self._say(f"waiting for {step.kind.lower()} {self._labels[step.key]}: {who} is doing it")
+
+    def _say(self, line: str) -> None:
+        # a full disk under the file that this goes to, or a reader that went away, is no reason to end a run
+        with suppress(OSError):
             print(line, file=sys.stderr, flush=True)
 
 
@@ -212,8 +235,8 @@ class Board(Watcher):
 
     def start(self, step: Step) -> None:
         """Add a line for the step."""
-        bar = self._running.add_task(self._labels[step.key], total=None, kind=step.kind.lower(), rate="")
-        self._bars[step.key] = bar
+        self._remove(step)
+        self._add(step, self._labels[step.key])
 
     def progress(self, step: Step, done: int, total: int) -> None:
         """Move the step's line on."""
@@ -221,10 +244,22 @@ class Board(Watcher):
         speed = self._running.tasks[self._running.task_ids.index(bar)].speed
         self._running.update(bar, completed=done, total=total, rate=f"{speed:.0f}" if speed else "")
 
+    def elsewhere(self, step: Step, who: str) -> None:
+        """Add a line that says who does the step."""
+        self._remove(step)
+        self._add(step, f"{self._labels[step.key]:.22} ({who})")
+
     def end(self, step: Step, error: str | None) -> None:
         """Take the step's line away; a failure leaves a line above the table."""
-        self._running.remove_task(self._bars.pop(step.key))
+        self._remove(step)
         self._all.advance(self._whole)
         if error:
             text = f"failed: {step.kind.lower()} {self._labels[step.key]}: {error}"
             self._console.print(text, highlight=False, markup=False)
+
+    def _add(self, step: Step, text: str) -> None:
+        self._bars[step.key] = self._running.add_task(text, total=None, kind=step.kind.lower(), rate="")
+
+    def _remove(self, step: Step) -> None:
+        if step.key in self._bars:
+            self._running.remove_task(self._bars.pop(step.key))

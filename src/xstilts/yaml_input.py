@@ -24,7 +24,7 @@ def read_yaml(path: Path, model: type[Model], given: dict[str, Any]) -> Model:
     try:
         text = path.read_text("utf-8")
     except OSError as error:
-        raise UserError(f"cannot read the study ({error.strerror})", file=path, remedy="check the path") from None
+        raise UserError(f"cannot be read ({error.strerror})", file=path, remedy="check the path") from None
     except UnicodeDecodeError:
         raise UserError("is not UTF-8 text", file=path, remedy="save it as UTF-8") from None
     lines = [substitute(line, path, number) for number, line in enumerate(text.splitlines(), 1)]
@@ -38,7 +38,8 @@ def read_yaml(path: Path, model: type[Model], given: dict[str, Any]) -> Model:
             line=mark.line + 1 if mark else None, remedy="mind indentation, quotes and colons",
         ) from None  # fmt: skip
     if not isinstance(root, yaml.MappingNode) or not isinstance(content, dict):
-        raise UserError("is not a mapping of fields", file=path, line=1, remedy="begin with 'name: my-study'")
+        remedy = f"write one field a line, such as '{next(iter(model.model_fields))}: ...'"
+        raise UserError("is not a mapping of fields", file=path, line=1, remedy=remedy)
     _refuse_repeats(root, path)
     try:
         return model.model_validate({**content, **given, "file": str(path)})

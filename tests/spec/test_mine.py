@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,7 @@ from xstilts.metrics import METRICS, score
 from xstilts.retrieval import vectors
 from xstilts.sources import get_source
 from xstilts.sources.microworld import ENCODER
-from xstilts.step import Work
+from xstilts.step import Step, Work
 from xstilts.steps.predict import Predict
 from xstilts.store import Store
 from xstilts.tasks import get_task
@@ -145,6 +145,16 @@ def test_retrieval_answers_as_the_whole_matrix_would(n: int, seed: int) -> None:
 # -- Predict ----------------------------------------------------------------------------------------------------
 
 
+class Rows(Step):
+    """Rows that are given."""
+
+    kind: ClassVar[str] = "Prepare"
+    rows: tuple[Row, ...]
+
+    def run(self, work: Work) -> None:
+        pq.write_table(pa.Table.from_pylist(list(self.rows), schema=SCHEMAS["mine"]), work.out / "rows.parquet")
+
+
 class Bench:
     """A store with the rows of two splits, and Predict steps over them."""
 
@@ -152,16 +162,18 @@ class Bench:
         self.root, self.store = root, Store(root / "store").open()
         rows = corpora(60)
         self.test, self.dev = rows[:120], rows[120:]
-        for key, part in (("t" * 64, self.test), ("d" * 64, self.dev)):
-            folder = self.store.path("Prepare", key)
-            folder.mkdir(parents=True)
-            pq.write_table(pa.Table.from_pylist(part, schema=SCHEMAS["mine"]), folder / "rows.parquet")
+        self.keys = {}
+        for name, part in (("t", self.test), ("d", self.dev)):
+            step = Rows(rows=tuple(part))
+            self.store.publish(step, name)
+            self.keys[name] = step.key
 
     def run(self, tune: str | None, rows: int | None = None, **fields: Any) -> tuple[list[dict[str, Any]], Work]:
         step = Predict(
             **{
-                "encoder": "microworld", "task": "bucc2018", "shape": "mine", "data": (("zh", "t" * 64),), "rows": rows,
-                "tune": () if tune is None else (("zh", tune * 64),), "options": {"max_length": 96, "layer": 1},
+                "encoder": "microworld", "task": "bucc2018", "shape": "mine", "data": (("zh", self.keys["t"]),),
+                "rows": rows,
+                "tune": () if tune is None else (("zh", self.keys[tune]),), "options": {"max_length": 96, "layer": 1},
                 "model": str(ENCODER), "precision": "float32", **fields,
             }
         )  # fmt: skip

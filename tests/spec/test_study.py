@@ -104,7 +104,7 @@ def test_a_missing_field_is_named(tmp_path: Path) -> None:
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     """A study file that is not there is refused by its path."""
-    with pytest.raises(UserError, match=r"nowhere\.yaml: cannot read the study"):
+    with pytest.raises(UserError, match=r"nowhere\.yaml: cannot be read"):
         Study.load(tmp_path / "nowhere.yaml")
 
 

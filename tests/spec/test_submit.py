@@ -17,6 +17,7 @@ from xstilts.step import Step
 from xstilts.steps.predict import SCHEMA, Predict
 from xstilts.steps.prepare import Prepare, read_rows
 from xstilts.store import Store
+from xstilts.store.manifest import describe, render
 from xstilts.study import Study
 from xstilts.submission import Submission, score_submission, write_submission
 from xstilts.submission.layout import PARTS
@@ -67,7 +68,8 @@ class World:
         folder = self.store.of(step)
         folder.mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.Table.from_pylist(found, schema=SCHEMA), folder / "predictions.parquet")
-        (folder / "manifest.json").write_text("{}")
+        (folder / "manifest.json").unlink(missing_ok=True)
+        (folder / "manifest.json").write_bytes(render(describe(step, "answers", folder, 0.0, {})))
 
     def submit(self, study: Study, **options: Any) -> Submission:
         return write_submission(study, self.store, options.pop("intermediate", "none"), self.root / "out", **options)

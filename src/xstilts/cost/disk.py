@@ -56,12 +56,12 @@ def disk(plan: Plan, work: Mapping[str, Load]) -> Disk | None:
     sizes = {key: output_bytes(step, work[key], plan.model) for key, step in plan.steps.items()}
     trainings = [key for key, step in plan.steps.items() if isinstance(step, Train)]
     dropped = droppable(plan)
-    readers = Counter(key for step in plan.steps.values() for key in set(step.inputs()) & dropped)
+    readers = Counter(used for key in plan.steps for used in dropped.intersection(plan.inputs(key)))
     now = peak = 0
-    for key, step in plan.steps.items():
+    for key in plan.steps:
         now += sizes[key]
         peak = max(peak, now)
-        for used in set(step.inputs()) & dropped:
+        for used in dropped.intersection(plan.inputs(key)):
             readers[used] -= 1
             if not readers[used]:
                 now -= sizes[used]
@@ -73,10 +73,9 @@ def disk(plan: Plan, work: Mapping[str, Load]) -> Disk | None:
 def droppable(plan: Plan) -> set[str]:
     """Trainings that are read by `Predict` steps alone: once these are done, no step of the plan needs them."""
     readers: dict[str, set[str]] = {key: set() for key, step in plan.steps.items() if isinstance(step, Train)}
-    for step in plan.steps.values():
-        for key in step.inputs():
-            if key in readers:
-                readers[key].add(step.kind)
+    for reader, step in plan.steps.items():
+        for key in readers.keys() & plan.inputs(reader):
+            readers[key].add(step.kind)
     return {key for key, kinds in readers.items() if kinds == {Predict.kind}}
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
-from xstilts.cost.workload import TRAINING, Load
+from xstilts.cost.measured import Group, Measured, group, measure
+from xstilts.cost.spread import Spread, quantile
+from xstilts.cost.workload import TRAINING, Load, loads
 from xstilts.errors import UserError
-from xstilts.graph import Plan
-from xstilts.step import Step
+from xstilts.graph import Plan, needed
 from xstilts.steps.train import Train
 from xstilts.store import Store
 
@@ -34,32 +36,42 @@ class Rate:
     measured: bool
     how: str
     """Where the figure is from, to be printed behind it."""
+    spread: Spread | None = None
+    """Of the seconds per operation of the trainings it was measured in; None of any other figure."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds that the steps not yet done will take, on one worker."""
+    """Seconds that the steps still to be done will take, on one worker."""
 
     seconds: float
     measured: bool
     """Whether every kind of work in it has been timed; if not it is a guess."""
     how: str
+    low: float | None = None
+    high: float | None = None
+    """90 % interval of the seconds (`estimate` says how); None where some work in it was not measured twice."""
+
+    def rounded(self) -> dict[str, Any]:
+        """As plain values, to a tenth of a second."""
+        low, high = (None if seconds is None else round(seconds, 1) for seconds in (self.low, self.high))
+        return {"seconds": round(self.seconds, 1), "low": low, "high": high, "measured": self.measured, "how": self.how}
 
 
-def find_rate(plan: Plan, store: Store) -> Rate:
-    """The throughput that was measured for this store, else that of the plan's done trainings, else a guess. Nothing
-    counts as measured where the encoder's size, and so the work, is not known.
+def find_rate(plan: Plan, store: Store, known: Measured | None = None) -> Rate:
+    """The throughput that was measured for this store, else that of the plan's done trainings (of those whose manifests
+    `measure` reads), else a guess. Nothing counts as measured where the encoder's size, and so the work, is not known.
 
     Raises `UserError` for a `throughput.json` that is not one.
     """
-    rate = _find_rate(plan, store)
+    rate = _find_rate(plan, store, known)
     if plan.model.body_parameters:
         return rate
     how = f"{rate.how}; the encoder's size is not known, {_PARAMETERS / 1e6:.0f} million parameters assumed"
     return Rate(rate.flops, False, how)
 
 
-def _find_rate(plan: Plan, store: Store) -> Rate:
+def _find_rate(plan: Plan, store: Store, known: Measured | None) -> Rate:
     path = store.root / THROUGHPUT
     if path.is_file():
         try:
@@ -74,18 +86,17 @@ def _find_rate(plan: Plan, store: Store) -> Rate:
         if body != plan.model.body_parameters:
             return Rate(flops, False, f"{how}, but for another size: {size}")
         return Rate(flops, True, how)
-    operations = seconds = 0.0
+    spread = Spread()
     devices: dict[str, None] = {}
-    done = 0
-    for step in plan.steps.values() if plan.model.body_parameters else ():
-        if isinstance(step, Train) and store.has(step):
-            manifest = store.manifest(step)
-            operations += TRAINING * plan.model.body_parameters * manifest["pieces"]
-            seconds += manifest["seconds"]
-            devices[manifest.get("device", "cpu")] = None
-            done += 1
-    if operations and seconds:
-        return Rate(operations / seconds, True, f"measured in {done} trainings of this store, on {', '.join(devices)}")
+    known = known or measure(plan, store)
+    for _, manifest in known.of(plan.steps, Train) if plan.model.body_parameters else ():
+        spread.add(manifest["seconds"], TRAINING * plan.model.body_parameters * manifest["pieces"])
+        devices[manifest.get("device", "cpu")] = None
+    if spread.work and spread.seconds:
+        done = sum(n for (kind, _), n in known.counts.items() if kind == Train.kind)
+        of = "" if done == spread.n else f"{spread.n} of "
+        how = f"measured in {of}{done} trainings of this store, on {', '.join(devices)}"
+        return Rate(spread.work / spread.seconds, True, how, spread)
     command = f"python benchmarks/throughput.py --model {plan.model.location} --store {store.root}"
     return Rate(_GUESS, False, f"a guess; measure it: {command}")
 
@@ -100,35 +111,65 @@ def operations(plan: Plan, work: Mapping[str, Load]) -> dict[str, float]:
     return found
 
 
-def estimate(plan: Plan, store: Store, work: Mapping[str, Load], rate: Rate) -> Estimate:
-    """Time left of a plan. Rates are per kind and shape, from the manifests of the plan's done steps; `rate` stands in
-    for work that none of them did."""
-    seconds: dict[tuple[str, str], float] = defaultdict(float)
-    examples: dict[tuple[str, str], float] = defaultdict(float)
-    rest: list[Step] = []
-    for step in plan.steps.values():
-        if store.has(step):
-            manifest = store.manifest(step)
-            seconds[_group(step)] += manifest["seconds"]
-            examples[_group(step)] += max(1, manifest.get("examples", 1))
-        else:
-            rest.append(step)
+def estimate(
+    plan: Plan, store: Store, work: Mapping[str, Load], rate: Rate, known: Measured | None = None,
+    ahead: Set[str] | None = None,
+) -> Estimate:  # fmt: skip
+    """Time left of a plan: of the steps `ahead` (keys; those that a run would do where not given).
+
+    Rates are seconds per row by kind and shape, from the manifests of the plan's done steps that `measure` reads;
+    `rate` stands in for work that none of them did.
+
+    The interval is that of a sum of steps of which each takes r seconds a row, give or take: the seconds of one with x
+    rows have the variance s2 x, where s2 is the variance about r among the n done steps of its group (sum of
+    (seconds - r x)**2 / x, by n - 1). X rows ahead and D done make s2 (X + X**2 / D): the luck of each step, and what
+    is not known of r. Work that `rate` stands in for may be of a sort that is slower or faster throughout, so its steps
+    count as one that is drawn from the done trainings. The variances of the groups are added, with Student's t at
+    Welch-Satterthwaite degrees of freedom. Not in it: that a machine may become slower. Steps without an encoder that
+    were never timed count as exact; they take next to nothing.
+    """
+    known = known or measure(plan, store)
+    if ahead is None:
+        ahead = needed(plan, store.done)
+    spreads: dict[Group, Spread] = defaultdict(Spread)
+    for key, manifest in known.manifests.items():
+        spreads[group(plan.steps[key])].add(manifest["seconds"], max(1, manifest.get("examples", 1)))
+    rows: dict[Group, float] = defaultdict(float)
     parameters = plan.model.body_parameters or _PARAMETERS
-    total, known, timed, from_rate = 0.0, True, False, False
-    for step in rest:
-        load = work[step.key]
-        if _group(step) in seconds:
-            total += load.rows * seconds[_group(step)] / examples[_group(step)]
-            timed = True
+    operations = reading = 0.0
+    for key, step in plan.steps.items():
+        if key not in ahead:
+            continue
+        load = work[key]
+        if (sort := group(step)) in spreads:
+            rows[sort] += load.rows
         elif load.passes:
-            total += (load.operations(parameters) + load.look_operations(parameters)) / rate.flops
-            known, from_rate = known and rate.measured, True
+            operations += load.operations(parameters) + load.look_operations(parameters)
         else:
-            total += load.rows * _SECONDS_PER_ROW
-    ways = ["measured rates of this store"] * timed + [rate.how] * from_rate
-    return Estimate(total, known, "; ".join(ways) or "nothing but reading")
+            reading += load.rows * _SECONDS_PER_ROW
+    total = sum(n * spreads[sort].rate for sort, n in rows.items()) + operations / rate.flops + reading
+    errors = [spreads[sort].error(n) for sort, n in rows.items() if n]
+    errors += [None if rate.spread is None else rate.spread.error_of_one(operations)] * (operations > 0)
+    low, high = _interval(total, errors)
+    ways = ["measured rates of this store"] * bool(rows) + [rate.how] * (operations > 0)
+    return Estimate(total, rate.measured or not operations, "; ".join(ways) or "nothing but reading", low, high)
 
 
-def _group(step: Step) -> tuple[str, str]:
-    shape: Any = getattr(step, "shape", "")
-    return step.kind, shape
+def _interval(total: float, errors: list[tuple[float, int] | None]) -> tuple[float | None, float | None]:
+    """From (variance, degrees of freedom) of independent parts of a total."""
+    sure = [error for error in errors if error is not None]
+    if len(sure) < len(errors) or not errors:
+        return None, None
+    variance = sum(part for part, _ in sure)
+    df = variance**2 / sum(part**2 / n for part, n in sure) if variance else math.inf
+    half = quantile(df) * math.sqrt(variance)
+    return max(0.0, total - half), total + half
+
+
+def time_left(plan: Plan, store: Store, ahead: Set[str] | None = None) -> Estimate:
+    """Time left of a plan, by what the store knows. `ahead` is what `needed` says of the plan, where that is at hand.
+    Raises `UserError` as `find_rate` does."""
+    ahead = needed(plan, store.done) if ahead is None else ahead
+    known = measure(plan, store, plan.steps.keys() - ahead)
+    work = loads(plan, store, known, needed(plan, frozenset(), ahead))
+    return estimate(plan, store, work, find_rate(plan, store, known), known, ahead)

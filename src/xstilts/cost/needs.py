@@ -10,7 +10,6 @@ from xstilts.cost.disk import disk
 from xstilts.cost.estimate import Rate, operations
 from xstilts.cost.workload import ROWS, Load, unshared
 from xstilts.graph import Plan
-from xstilts.sources.assumed import ABSENT, looked_for
 from xstilts.steps.prepare import Prepare
 from xstilts.steps.train import Train
 from xstilts.tasks import get_task
@@ -19,6 +18,9 @@ from xstilts.tasks import get_task
 def needs(plan: Plan, work: Mapping[str, Load], rate: Rate) -> dict[str, Any]:
     """`sharing`, `disk` (bytes; None where the size of the encoder is not known), `compute`, `selection`, `missing` and
     `assumed` (data steps of assumed size), for the whole plan, done steps included."""
+    # not above: it brings all readers of files along, and `status` none
+    from xstilts.sources.assumed import ABSENT, looked_for
+
     found, space = operations(plan, work), disk(plan, work)
     seconds = {name: value / rate.flops for name, value in found.items()}
     data = [step for step in plan.steps.values() if isinstance(step, Prepare)]

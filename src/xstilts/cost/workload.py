@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from xstilts.analysis.perturbations import CLEAN
+from xstilts.cost.measured import Measured, measure
 from xstilts.graph import Plan
 from xstilts.sources.microworld import SIZES, TEXT_SIZE
 from xstilts.step import Step
@@ -64,22 +65,45 @@ class Load:
         return FORWARD * parameters * self.looked_pieces
 
 
-def loads(plan: Plan, store: Store) -> dict[str, Load]:
-    """The work of every step, by key.
+def loads(
+    plan: Plan, store: Store, known: Measured | None = None, wanted: Collection[str] | None = None
+) -> dict[str, Load]:
+    """The work of every step, or of those `wanted` (by key, with all that they are made from), by key.
 
     Sizes of splits are those the store has counted (manifests of `Prepare`), else those of the official files, else
-    `ROWS`, cut as the step cuts them. Trainings are counted in full: patience may end one sooner.
+    `ROWS`, cut as the step cuts them. Trainings are counted in full: patience may end one sooner. `known` is what
+    `measure` gives of the plan, where that is at hand.
     """
+    known = known or measure(plan, store)
     found: dict[str, Load] = {}
-    pieces = {**PIECES, **_measured_pieces(plan, store)}
+    alike: dict[tuple[int, ...], Load] = {}
+    pieces = {**PIECES, **_measured_pieces(plan, known)}
     for key, step in plan.steps.items():
-        found[key] = _load(step, found, store, pieces)
+        if wanted is not None and key not in wanted:
+            continue
+        same = _alike(step, found)
+        if same is None:
+            found[key] = _load(step, found, known, pieces)
+        else:
+            if same not in alike:
+                alike[same] = _load(step, found, known, pieces)
+            found[key] = alike[same]
     return found
 
 
-def _load(step: Step, found: Mapping[str, Load], store: Store, pieces: Mapping[str, float]) -> Load:
+def _alike(step: Step, found: Mapping[str, Load]) -> tuple[int, ...] | None:
+    """The same for steps whose work is the same, since they differ in seed or checkpoint alone: a plan has few sorts of
+    work beside its steps. All that is looked at is held by the plan, so that no two things of it have one `id`."""
+    if isinstance(step, Train):
+        return (id(step.parts), id(step.recipe), id(step.sampler), id(step.mlm))
+    if isinstance(step, Predict):
+        return (id(step.data), id(step.tune), id(step.perturbed), id(step.rows), id(step.tune_rows))
+    return (id(found[step.predictions]),) if isinstance(step, Score) else None
+
+
+def _load(step: Step, found: Mapping[str, Load], known: Measured, pieces: Mapping[str, float]) -> Load:
     if isinstance(step, Prepare):
-        rows = _split_rows(step, store)
+        rows = _split_rows(step, known)
         return Load(ROWS if rows is None else rows, guessed=rows is None)
     if isinstance(step, Train):
         return _training(step, found, pieces)
@@ -103,9 +127,9 @@ def _load(step: Step, found: Mapping[str, Load], store: Store, pieces: Mapping[s
     return Load(0)
 
 
-def _split_rows(step: Prepare, store: Store) -> int | None:
-    if store.has(step):
-        rows: int = store.manifest(step)["examples"]
+def _split_rows(step: Prepare, known: Measured) -> int | None:
+    if step.key in known.manifests:
+        rows: int = known.manifests[step.key]["examples"]
         return rows
     if step.source == "microworld":
         return TEXT_SIZE if get_task(step.task).shape == "mlm" else SIZES[step.split]
@@ -167,25 +191,30 @@ def _weights(step: Train) -> dict[str, Any]:
     )
 
 
-def _measured_pieces(plan: Plan, store: Store) -> dict[str, float]:
+def _measured_pieces(plan: Plan, known: Measured) -> dict[str, float]:
     """Pieces per feature of each shape, from the trainings of the plan that are done and learn nothing else."""
     pieces, examples = defaultdict[str, float](float), defaultdict[str, int](int)
-    for step in plan.steps.values():
-        if isinstance(step, Train) and step.shape and store.has(step):
-            manifest = store.manifest(step)
+    for step, manifest in known.of(plan.steps, Train):
+        if step.shape:
             pieces[step.shape] += manifest["pieces"]
             examples[step.shape] += manifest["examples"]
     return {shape: pieces[shape] / examples[shape] for shape in pieces if examples[shape]}
 
 
+_DATA = ("Prepare", "Translate", "Perturb", "Pair")
+
+
 def unshared(plan: Plan) -> Counter[str]:
-    """How often each step would run if every cell of the study were run on its own."""
+    """How often each training, prediction and score would run if every cell of the study were run on its own."""
     asked: Counter[str] = Counter()
     reached: dict[str, frozenset[str]] = {}
+    nothing = frozenset[str]()
     for key, step in plan.steps.items():  # inputs come first
-        reached[key] = frozenset({key}).union(*(reached[i] for i in step.inputs()))
+        before = nothing.union(*(reached[i] for i in plan.inputs(key) if i in reached))
+        if before or step.kind not in _DATA:
+            reached[key] = before if step.kind in _DATA else before | {key}
     for cell in plan.cells:
         if cell.perturbation != CLEAN:  # a checkpoint is trained and read for all its settings in one go
             continue
-        asked.update(reached[cell.score] | (reached[cell.dev] if cell.dev else frozenset()))
+        asked.update(reached[cell.score] | reached[cell.dev] if cell.dev else reached[cell.score])
     return asked

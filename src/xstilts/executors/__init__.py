@@ -16,6 +16,8 @@ EXECUTORS = Registry(
     {
         "inline": "xstilts.executors.inline:Inline",
         "pool": "xstilts.executors.pool:Pool",
+        "ray": "xstilts.executors.ray:Ray",
+        "slurm": "xstilts.executors.slurm:Slurm",
     },
 )
 

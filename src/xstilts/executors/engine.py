@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
-from xstilts.errors import did_you_mean
+from xstilts.errors import UserError, did_you_mean
 from xstilts.step import EVERY_FIVE_MINUTES, Interval, Step
-from xstilts.yaml_input import read_yaml
+from xstilts.yaml_input import first_problem, read_yaml
 
 _UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 KINDS = ("Prepare", "Translate", "Pretrain", "Perturb", "Pair", "Train", "Predict", "Score", "Embed", "Forecast")
@@ -25,11 +25,11 @@ def read_duration(value: Any) -> float:
 
 
 def read_interval(value: Any) -> Any:
-    """`Interval` of a duration, or of `200 steps`."""
+    """The fields of an `Interval`, of a duration or of `200 steps`."""
     if isinstance(value, dict | Interval):
         return value
     match = re.fullmatch(r"(\d+)\s*steps?", str(value).strip())
-    return Interval(steps=int(match[1])) if match else Interval(seconds=read_duration(value))
+    return {"steps": int(match[1])} if match else {"seconds": read_duration(value)}
 
 
 Duration = Annotated[float, BeforeValidator(read_duration), Field(gt=0)]
@@ -85,7 +85,11 @@ class Engine(BaseModel):
         """Read and validate an engine file; what is `given` and not None goes before it. Raises `UserError` naming
         file, line and remedy."""
         chosen = {name: value for name, value in given.items() if value is not None}
-        return cls.model_validate(chosen) if path is None else read_yaml(path, cls, chosen)
+        try:
+            engine = cls.model_validate(chosen)
+        except ValidationError as error:
+            raise UserError(first_problem(error, cls)) from None
+        return engine if path is None else read_yaml(path, cls, chosen)
 
     @field_validator("gpus", "processes")
     @classmethod

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+import time
 from collections.abc import Callable
+from functools import partial
 
+from xstilts.errors import StepFailed, UserError
 from xstilts.executors.engine import Engine
-from xstilts.executors.job import Job, again, is_memory, run_job
+from xstilts.executors.job import Job, again, is_memory, overdue, run_job
 from xstilts.step import Step
 from xstilts.store import Store
 
 
 class Inline:
-    """Runs each step when it is waited for."""
+    """Runs each step when it is waited for.
+
+    A time limit is an alarm that is raised inside the step. It reaches Python code, sleep and most input and output; a
+    call into native code (a matrix product, a tokenizer) is ended only when it returns, and one that never returns is
+    not. `pool` ends those too. Raises `UserError` where there are no alarms: on Windows, and in any thread but the main
+    one.
+    """
 
     capacity = 1
 
     def __init__(self, store: Store, engine: Engine) -> None:
         self.store, self.engine = store, engine
         self._queue: list[tuple[Job, Callable[[int, int], None]]] = []
+        alarms = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+        if engine.time_limit is not None and not alarms:
+            raise UserError("inline cannot end a step at its time limit here", remedy="use --executor pool")
 
     def submit(self, step: Step, label: str, progress: Callable[[int, int], None]) -> None:
         """Remember the step."""
@@ -28,15 +42,49 @@ class Inline:
         remains but its saved state."""
         job, progress = self._queue.pop(0)
         while True:
+            following: Job | Exception
             try:
-                run_job(job, progress)
+                _within(self.engine.time_limit, partial(run_job, job, progress))
             except Exception as error:
                 following = again(job, out_of_memory=True) if is_memory(error) else error
-                if isinstance(following, Job):
-                    job = following
-                    continue
+                if isinstance(following, StepFailed):
+                    following.__cause__ = error if following is not error else error.__cause__
+            else:
+                return job.step.key, None
+            if isinstance(following, Exception):
                 return job.step.key, following
-            return job.step.key, None
+            job = following
 
     def close(self) -> None:
         """Nothing runs between calls."""
+
+
+class _Alarm(BaseException):
+    """Not an `Exception`: a step that catches those is ended as well."""
+
+
+def _within(seconds: float | None, call: Callable[[], None]) -> None:
+    """Call something that ends within so many seconds. Raises `StepFailed` if it does not."""
+    if seconds is None:
+        return call()
+    began, armed = time.monotonic(), True
+
+    def ring(*_: object) -> None:
+        if armed:
+            raise _Alarm
+
+    handler = signal.signal(signal.SIGALRM, ring)
+    remaining, interval = signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        try:
+            call()
+        finally:
+            armed = False
+    except _Alarm:
+        raise overdue(seconds) from None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
+        if remaining:
+            # a process has one alarm: whoever had set it gets it back, late rather than not at all
+            signal.setitimer(signal.ITIMER_REAL, max(0.001, remaining - (time.monotonic() - began)), interval)

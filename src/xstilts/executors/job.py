@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from xstilts.errors import StepFailed
 from xstilts.executors.engine import Engine
+from xstilts.executors.launch import KINDS, launch
 from xstilts.step import Interval, Step
 from xstilts.store import Store
 
@@ -40,11 +44,12 @@ class Job:
 
 def run_job(job: Job, progress: Callable[[int, int], None]) -> None:
     """In a worker: run and publish the step. Raises what the step raises, `MemoryError` where memory ran out."""
-    Store(job.root).publish(job.step, job.label, progress, save_every=job.save_every, halvings=job.halvings)
+    run = partial(launch, job.step, processes=job.processes) if job.processes > 1 and job.step.kind in KINDS else None
+    Store(job.root).publish(job.step, job.label, progress, save_every=job.save_every, halvings=job.halvings, run=run)
 
 
-def again(job: Job, out_of_memory: bool) -> Job | StepFailed:
-    """What to launch after the worker of `job` died, or why that is no use.
+def again(job: Job, out_of_memory: bool, how: str = "") -> Job | StepFailed:
+    """What to launch after the worker of `job` died, or why that is no use. `how` says what is known of the death.
 
     A step that memory ran out for is read in half as many rows at a time; one whose worker died for no known reason is
     launched as it was, once. Either way it goes on from where its state was last saved.
@@ -57,11 +62,29 @@ def again(job: Job, out_of_memory: bool) -> Job | StepFailed:
             )  # fmt: skip
         return replace(job, halvings=job.halvings + 1)
     if job.deaths + 1 == DEATHS:
-        return StepFailed("its worker process died twice", remedy="see the log; then run the study again")
+        known = f" (the second time: {how})" if how else ""
+        return StepFailed(f"its worker process died twice{known}", remedy="see the log; then run the study again")
     return replace(job, deaths=job.deaths + 1)
 
 
 def is_memory(error: BaseException) -> bool:
     """Whether what a step raised says that memory ran out, of the machine or of an accelerator."""
     # by name: torch must not be imported to look at an error
-    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    # torch raises a bare RuntimeError for the machine's memory, and for that of the libraries on an accelerator
+    return isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error)) is not None
+
+
+_NO_MEMORY = re.compile(r"can't allocate memory|not enough memory|CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED")
+
+
+def overdue(seconds: float) -> StepFailed:
+    """The failure of a step that did not end within its time limit."""
+    size, unit = next(((s, u) for s, u in ((86400, "d"), (3600, "h"), (60, "min")) if seconds % s == 0), (1, "s"))
+    return StepFailed(
+        f"it did not end within its time limit of {seconds / size:g} {unit}",
+        remedy=f"if it needs longer and does not hang, raise the limit: --time-limit {2 * seconds / size:g}{unit}",
+    )

@@ -11,6 +11,7 @@ from typing import Any
 
 from xstilts.errors import UserError, did_you_mean
 from xstilts.models import size
+from xstilts.models.weights import check_weights
 from xstilts.store import sha256_of_files
 
 MICROWORLD = "microworld"
@@ -70,22 +71,20 @@ def _local(folder: Path, title: str) -> Model:
         config = json.loads(config_file.read_text("utf-8"))
     except ValueError:
         raise UserError("is not valid JSON", file=config_file, remedy="save the model again") from None
-    weights = sorted(folder.glob("*.safetensors"))
-    if not weights:
-        pickles = [p.name for p in folder.glob("*.bin")] + [p.name for p in folder.glob("*.pt")]
-        found = f" ({pickles[0]} is a pickle and is never loaded)" if pickles else ""
-        raise UserError(
-            f"{folder} holds no *.safetensors{found}", remedy="save it with save_pretrained(safe_serialization=True)"
-        )
+    check_weights(folder)
     if not (folder / "tokenizer.json").is_file():
         raise UserError(f"{folder} holds no tokenizer.json", remedy="save its fast tokenizer there")
-    files = [config_file, *weights, folder / "tokenizer.json"]
     large = config.get("num_hidden_layers", 0) >= 24
-    identity = f"sha256:{sha256_of_files(files)}"
     return Model(
-        identity, str(folder), size.body_parameters(config), large, f"{title}, {_words(config)}",
+        identity_of(folder), str(folder), size.body_parameters(config), large, f"{title}, {_words(config)}",
         size.parameters(config), (folder / "tokenizer.json").stat().st_size,
     )  # fmt: skip
+
+
+def identity_of(folder: Path) -> str:
+    """The identity of the model in a folder: over the files of it that matter."""
+    files = [folder / "config.json", *sorted(folder.glob("*.safetensors")), folder / "tokenizer.json"]
+    return f"sha256:{sha256_of_files(files)}"
 
 
 def _words(config: dict[str, Any]) -> str:

@@ -8,7 +8,6 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from rapidfuzz import fuzz, process
 
 from xstilts.errors import UserError
 from xstilts.perturb.rate import Reached, realised
@@ -105,6 +104,8 @@ def _by_text(clean: Sequence[Row], noisy: Sequence[Row], shape: str) -> list[int
 
 def _links(clean: Sequence[str], noisy: Sequence[str]) -> Iterator[tuple[float, int, int]]:
     """(-similarity, noisy, clean) of the nearest clean texts of each noisy one."""
+    from rapidfuzz import fuzz, process  # not above: planning must not pay for it
+
     if not clean:
         return
     for start in range(0, len(noisy), _CHUNK):

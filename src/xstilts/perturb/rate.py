@@ -12,8 +12,6 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rapidfuzz.distance import Levenshtein
-
 from xstilts.perturb.units import Change, Unit, clusters, is_space, split
 
 
@@ -38,6 +36,8 @@ class Reached(NamedTuple):
 
 def distance(before: Sequence[str], after: Sequence[str], unit: Unit) -> int:
     """Levenshtein distance in units. Between words, white space is no unit: losing a word loses one of its spaces."""
+    from rapidfuzz.distance import Levenshtein  # not above: planning must not pay for it
+
     if unit == "word":
         before = [word for word in before if not is_space(word)]
         after = [word for word in after if not is_space(word)]

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from xstilts.errors import UserError
-from xstilts.graph import Arm, Cell, Plan
+from xstilts.graph import Arm, Cell, Plan, uncollected
 from xstilts.models.identity import find_model
 from xstilts.plan.noise import Noises
 from xstilts.plan.options import reading
 from xstilts.plan.rows import SOURCE_LANGUAGE, Rows
 from xstilts.plan.trainings import Trainings, learns_target, training_tasks
-from xstilts.sources import get_source
-from xstilts.sources.assumed import assume as assumed
+from xstilts.sources import Source, get_source
+from xstilts.step import series
 from xstilts.steps.predict import Predict
 from xstilts.steps.prepare import Prepare
 from xstilts.steps.pretrain import Pretrain
@@ -28,6 +29,8 @@ __all__ = ["SOURCE_LANGUAGE", "learns_target", "plan", "training_tasks"]
 _TUNED = ("mine",)
 """Shapes with a number that is set on dev rows before the evaluation: `Shape.tunes`, which only torch could tell."""
 
+_Pairs = tuple[tuple[str, str], ...]
+
 
 def plan(study: Study, assume: bool = False) -> Plan:
     """Expand a study into steps. Raises `UserError` for missing data or models, before anything runs.
@@ -35,7 +38,8 @@ def plan(study: Study, assume: bool = False) -> Plan:
     With `assume` splits that are not at hand are planned as if they were, and the plan's notes say so; it can be
     looked at, not run.
     """
-    return _Planner(study, assume).plan()
+    with uncollected():
+        return _Planner(study, assume).plan()
 
 
 class _Planner:
@@ -51,17 +55,24 @@ class _Planner:
             step = Pretrain(world=VERSION, recipe=study.pretrain)
             self.pretrained = self.graph.add(step, "encoder of the microworld")
             self.graph.model = replace(self.graph.model, identity=f"pretrain:{step.key}")
-        self.rows = Rows(study, self.graph, assumed if assume else get_source)
+        open_source: Callable[[str, Path | None], Source] = get_source
+        if assume:
+            # not above: it brings all readers of files along, and `status` none
+            from xstilts.sources.assumed import assume as open_source
+        self.rows = Rows(study, self.graph, open_source)
         self.noises = Noises(study, self.graph, self.rows, self.pretrained)
         self.trainings = Trainings(study, self.graph, self.rows, self.noises, self.pretrained)
 
     def plan(self) -> Plan:
         for target in map(get_task, self.study.targets):
-            languages = self.rows.languages(target)
-            self._note_own_task(target)
-            for arm in self.arms(target):
-                for seed in self.study.seeds:
-                    self.graph.cells.extend(self.cells(arm, target, languages, seed))
+            languages, arms = self.rows.languages(target), list(self.arms(target))
+            self._note_own_task(target, arms)
+            for arm in arms:
+                # every seed asks for the same: the first counts for all
+                for seeds, times in ((self.study.seeds[:1], len(self.study.seeds)), (self.study.seeds[1:], 0)):
+                    with self.graph.counted(times):
+                        for seed in seeds:
+                            self.graph.cells.extend(self.cells(arm, target, languages, seed))
         self._check_nothing_leaks()
         self.graph.notes.extend(note for source in self.rows.sources for note in getattr(source, "notes", ()))
         return self.graph
@@ -70,31 +81,34 @@ class _Planner:
         """Refuse a study that trains, or chooses checkpoints, by rows that it evaluates on as a test."""
         steps = self.graph.steps
         content = {key: (s.source, s.language, s.content) for key, s in steps.items() if isinstance(s, Prepare)}
-        trainings = [s for s in steps.values() if isinstance(s, Train)]
-        trained = {content[key] for s in trainings for key in s.data if key in content}
-        chosen_by = {content[key] for s in trainings for _, key in s.dev if self.study.evaluate_on == "test"}
-        tests = {cell.score for cell in self.graph.cells}
-        for step in [s for key in tests for s in (steps[steps[key].inputs()[0]],) if isinstance(s, Predict)]:
-            for _, key in step.data:
-                for used, how in ((trained, "trains"), (chosen_by, "chooses checkpoints")):
-                    if content[key] in used:
-                        raise UserError(
-                            f"the study {how} on rows that it evaluates on: {self.graph.labels[key]}",
-                            file=self.study.file,
-                            remedy="name other stand-ins, or leave the language out: languages: {TARGET: [...]}",
-                        )
+        # a million cells share few parts and few sets of rows
+        parts = {id(part): part for s in steps.values() if isinstance(s, Train) for part in s.parts}.values()
+        trained = {content[key] for part in parts for key in (*part.data, *part.more) if key in content}
+        chosen_by = {content[key] for part in parts for _, key in part.dev if self.study.evaluate_on == "test"}
+        scores = dict.fromkeys(cell.score for cell in self.graph.cells)
+        tests = (steps[steps[key].inputs()[0]] for key in scores)
+        evaluated = {id(s.data): s.data for s in tests if isinstance(s, Predict)}.values()
+        for _, key in dict.fromkeys(pair for data in evaluated for pair in data):
+            for used, how in ((trained, "trains"), (chosen_by, "chooses checkpoints")):
+                if content[key] in used:
+                    raise UserError(
+                        f"the study {how} on rows that it evaluates on: {self.graph.labels[key]}",
+                        file=self.study.file,
+                        remedy="name other stand-ins, or leave the language out: languages: {TARGET: [...]}",
+                    )
 
-    def _note_own_task(self, target: Task) -> None:
-        own = [arm.name for arm in self.arms(target) if learns_target(arm, target)]
+    def _note_own_task(self, target: Task, arms: list[Arm]) -> None:
+        own = [arm.name for arm in arms if learns_target(arm, target)]
         if own:
             learn = f"{', '.join(own)} {'learns' if len(own) == 1 else 'learn'}"
             self.rows.note(f"{learn} what {target.name} is fine-tuned on: a gain there is no transfer between tasks.")
 
     def arms(self, target: Task) -> Iterator[Arm]:
         yield Arm("none", "none")
-        arms = {arm.name: arm for arm in self.study.arms}
-        for arm in arms.values():
-            yield Arm(arm.name, arm.category, "", arm.tasks, arm.options(), arm.known_as)
+        arms = self.graph.once("arms", lambda: {arm.name: arm for arm in self.study.arms})
+        yield from self.graph.once("plain arms", lambda: [
+            Arm(arm.name, arm.category, "", arm.tasks, arm.options(), arm.known_as) for arm in arms.values()
+        ])  # fmt: skip
         controls = self.study.controls
         if controls.shuffled is not None:
             arm = arms[controls.shuffled]
@@ -113,21 +127,28 @@ class _Planner:
         """All steps from the encoder to the scores of one checkpoint: the clean cell, and one per perturbation."""
         base = None if arm.name == "none" else self.trainings.intermediate(arm, target, languages, seed)
         training = self.trainings.target(target, arm, base, languages, seed)
-        data = tuple((language, self.rows.evaluation(target, language)) for language in languages)
-        settings = self.noises.settings(target, data, self.evaluated_rows(target))
+        once = self.graph.once
+        data, settings = once(("rows of", target.name), lambda: self.evaluation(target, languages))
         score = self.evaluated(arm, target, seed, base, training, data, settings)
-        rows = self.choosing_rows(target, data) if self.study.best_on == "dev" and training is not None else ()
+        chosen = self.study.best_on == "dev" and training is not None
+        rows = once(("chosen by", target.name), lambda: self.choosing_rows(target, data)) if chosen else ()
         dev = self.evaluated(arm, target, seed, base, training, rows, dev=True) if rows else None
         yield Cell(arm, target.name, seed, score, base=base, training=training, dev=dev)
         for name, _ in settings:
             yield Cell(arm, target.name, seed, score, name, base, training)
+
+    def evaluation(self, target: Task, languages: tuple[str, ...]) -> tuple[_Pairs, _Pairs]:
+        """(language, key) of the rows that every checkpoint of a target is evaluated on, and (setting, key) of what
+        stands for them in each setting."""
+        data = tuple((language, self.rows.evaluation(target, language)) for language in languages)
+        return data, self.noises.settings(target, data, self.evaluated_rows(target))
 
     def evaluated_rows(self, target: Task, dev: bool = False) -> int | None:
         """How many rows of each language a target is evaluated on; None: all."""
         settings = self.trainings.of_target(target)
         return settings.dev_rows if dev or self.study.evaluate_on == "dev" else settings.test_rows
 
-    def choosing_rows(self, target: Task, evaluated: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    def choosing_rows(self, target: Task, evaluated: _Pairs) -> _Pairs:
         """English dev rows that the best intermediate of a target may be chosen by; none where there are none, or where
         they are the rows that its gain is reported on."""
         if self.rows.has(target, "dev", SOURCE_LANGUAGE):
@@ -143,10 +164,23 @@ class _Planner:
         return ()
 
     def evaluated(
-        self, arm: Arm, target: Task, seed: int, base: str | None, training: str | None,
-        data: tuple[tuple[str, str], ...], perturbed: tuple[tuple[str, str], ...] = (), dev: bool = False,
+        self, arm: Arm, target: Task, seed: int, base: str | None, training: str | None, data: _Pairs,
+        perturbed: _Pairs = (), dev: bool = False,
     ) -> str:  # fmt: skip
         """Key of the scores of one checkpoint on some rows of a target, and on what stands for them in settings."""
+        alpha = arm.options.alpha if training is None and base is not None else 1.0
+        predict, score, rows = self.graph.once(
+            ("answers", target.name, dev, alpha), lambda: self._answers(target, data, perturbed, alpha, dev)
+        )
+        # without an intermediate and without training nothing depends on the seed, and the key says so
+        suffix = f"after {arm.name}, seed {seed}" if training or base else "pretrained encoder"
+        label = f"{target.name}{' dev' if dev else ''} {suffix}"
+        return self.graph.add(score(self.graph.add(predict(training or base), label, rows)), label)
+
+    def _answers(
+        self, target: Task, data: _Pairs, perturbed: _Pairs, alpha: float, dev: bool
+    ) -> tuple[Callable[..., Predict], Callable[..., Score], int]:
+        """(what makes the predictions of a checkpoint from its key, what makes the scores of these, rows predicted)."""
         settings = self.trainings.of_target(target)
         tune = tuple(
             (language, key)
@@ -157,7 +191,6 @@ class _Planner:
         predict = Predict(
             encoder=self.graph.model.identity,
             pretrained=self.pretrained,
-            checkpoint=training or base,
             task=target.name,
             shape=target.shape,
             data=data,
@@ -166,12 +199,9 @@ class _Planner:
             rows=rows,
             perturbed=perturbed,
             options=reading(settings, target.shape, training=False, decoding=True),
-            alpha=arm.options.alpha if training is None and base is not None else 1.0,
+            alpha=alpha,
             model=self.graph.model.location,
             precision=self.study.precision,
         )
-        # without an intermediate and without training nothing depends on the seed, and the key says so
-        suffix = f"after {arm.name}, seed {seed}" if training or base else "pretrained encoder"
-        label = f"{target.name}{' dev' if dev else ''} {suffix}"
-        key = self.graph.add(predict, label, round((rows or 0) * len(data)))
-        return self.graph.add(Score(predictions=key, metrics=target.metrics), label)
+        score = Score(predictions="", metrics=target.metrics)
+        return series(predict, "checkpoint"), series(score, "predictions"), round((rows or 0) * len(data))

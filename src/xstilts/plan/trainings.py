@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from xstilts.plan.noise import Noises
 from xstilts.plan.options import reading, recipe
 from xstilts.plan.rows import SOURCE_LANGUAGE, Rows
 from xstilts.settings import Settings, resolve
+from xstilts.step import series
 from xstilts.steps.part import Part
 from xstilts.steps.train import Train
 from xstilts.study import Study
@@ -55,13 +57,23 @@ class Trainings:
 
     def of_target(self, target: Task) -> Settings:
         """The settings of a target's fine-tuning and evaluation."""
-        return self.resolve("target", target.shape, *training_tasks(target), target.name)
+        names = ("target", target.shape, *training_tasks(target), target.name)
+        return self.graph.once(("settings of", target.name), lambda: self.resolve(*names))
 
     def target(self, target: Task, arm: Arm, base: str | None, languages: tuple[str, ...], seed: int) -> str | None:
         """Key of the fine-tuning of a target that goes on from `base`; None where nothing is trained."""
-        names = training_tasks(target)
-        if not names:
+        if not training_tasks(target):
             return None
+        make, rows = self.graph.once(
+            ("target", target.name, arm.name), lambda: self._target(target, arm, base, languages)
+        )
+        return self.graph.add(make(base, seed), f"{target.name} after {arm.name}, seed {seed}", rows)
+
+    def _target(
+        self, target: Task, arm: Arm, base: str | None, languages: tuple[str, ...]
+    ) -> tuple[Callable[..., Train], int]:
+        """(what makes the fine-tunings of a target after an arm from `base` and seed, rows of one)."""
+        names = training_tasks(target)
         settings = self.of_target(target)
         keys = [key for name in names for key in self.rows.prepare(get_task(name), "train", SOURCE_LANGUAGE)]
         dev, metric = self.selection(target.name, (*map(get_task, names), target), settings, languages)
@@ -70,19 +82,25 @@ class Trainings:
             metric=metric,
         )  # fmt: skip
         own = reading(settings, target.shape, training=True, decoding=settings.select == "best")
-        step = self._train((part,), {**recipe(settings), **own}, seed, base=base)
+        start: dict[str, Any] = {}
         if base is not None:
-            start = self.graph.steps[base]
-            assert isinstance(start, Train)
+            first = self.graph.steps[base]
+            assert isinstance(first, Train)
             same = arm.options.reuse_head and any(
-                part.shape == other.shape and set(part.labels) == set(other.labels) for other in start.parts
+                part.shape == other.shape and set(part.labels) == set(other.labels) for other in first.parts
             )
-            step = step.model_copy(update={"alpha": arm.options.alpha, "reuse_head": same})
-        rows = _examples(settings, settings.train_rows)
-        return self.graph.add(step, f"{target.name} after {arm.name}, seed {seed}", rows)
+            start = {"alpha": arm.options.alpha, "reuse_head": same}
+        step = self._train((part,), {**recipe(settings), **own}, 0, **start)
+        return series(step, "base", "seed"), _examples(settings, settings.train_rows)
 
     def intermediate(self, arm: Arm, target: Task, languages: tuple[str, ...], seed: int) -> str:
-        """Key of the intermediate training of an arm; shared by all targets, but for the oracle.
+        """Key of the intermediate training of an arm; shared by all targets, but for the oracle."""
+        make, rows = self.graph.once(("arm", arm.name, target.name), lambda: self._intermediate(arm, target, languages))
+        label = f"oracle of {target.name}" if arm.control == "oracle" else arm.name
+        return self.graph.once((make, seed), lambda: self.graph.add(make(seed), f"{label}, seed {seed}", rows))
+
+    def _intermediate(self, arm: Arm, target: Task, languages: tuple[str, ...]) -> tuple[Callable[..., Train], int]:
+        """(what makes the intermediate trainings of an arm from the seed, rows of one).
 
         Tasks of one head are one part, unless the arm has a sampler; else each task is a part and they take turns.
         """
@@ -109,12 +127,12 @@ class Trainings:
             fields["sampler"] = arm.options.sampler.model_dump(exclude_defaults=True)
         if len(parts) == 1:
             ((part, own),) = parts
-            step = self._train((part.model_copy(update=_NAMELESS),), {**recipe(whole), **own}, seed, **fields)
+            step = self._train((part.model_copy(update=_NAMELESS),), {**recipe(whole), **own}, 0, **fields)
         else:
             each = tuple(part.model_copy(update={"options": own}) for part, own in parts)
-            step = self._train(each, recipe(whole), seed, **fields)
-        label = f"oracle of {target.name}" if arm.control == "oracle" else arm.name
-        return self.graph.add(step, f"{label}, seed {seed}", _examples(whole, wanted))
+            step = self._train(each, recipe(whole), 0, **fields)
+        # most arms are the same for all targets
+        return self.graph.once(("seeds of", step.key), lambda: series(step, "seed")), _examples(whole, wanted)
 
     def _settings_of_all(self, arm: Arm) -> Settings:
         """The settings of a training whose parts differ: of no shape or task."""

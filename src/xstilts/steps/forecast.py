@@ -33,13 +33,13 @@ class Forecast(Step):
 
         from xstilts.analysis.transferability import logme, similarity
 
-        target = work.store.path("Embed", self.target)
+        target = work.store.input("Embed", self.target)
         if self.method == "logme":
             labels = json.loads((target / "labels.json").read_text("utf-8"))
             score = logme(np.load(target / "vectors.npy"), labels)
         else:
             # parts count alike: which of them the training sees most of is the sampler's affair
-            means = [np.load(work.store.path("Embed", key) / "mean.npy") for key in self.texts]
+            means = [np.load(work.store.input("Embed", key) / "mean.npy") for key in self.texts]
             score = similarity(np.mean(means, axis=0), np.load(target / "mean.npy"))
         (work.out / "forecast.json").write_text(json.dumps({"score": score}), "utf-8")
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from xstilts.errors import UserError
 from xstilts.step import Runtime, Step, Work
 from xstilts.steps.perturb import read_perturbed
-from xstilts.steps.prepare import read_rows
+from xstilts.steps.prepare import read_rows, rows_file
 from xstilts.steps.train import checkpoint_folder, load_start
 from xstilts.store import Store
 from xstilts.tasks.rows import Row
@@ -92,10 +92,10 @@ class Predict(Step):
             part = read_rows(work.store, (key,), 0, self.rows)
             if shape.tunes:
                 known = self._tuning_rows(work.store, language, key)
-                spec = tune(encoder, tokenizer, head, shape, spec, known, self.precision, scratch)
+                spec = tune(encoder, tokenizer, head, shape, spec, known, self.precision, scratch, work.halvings)
                 work.notes["thresholds"][language] = spec.threshold
             settings = {name: rows[language] for name, rows in noisy.items() if language in rows}
-            reader = _Reader(encoder, tokenizer, head, shape, spec, self.precision, scratch)
+            reader = _Reader(encoder, tokenizer, head, shape, spec, self.precision, scratch, work.halvings)
             answers, others = reader.answers(part, settings)
             work.notes.update(reader.notes)
             clean.append(self._table(language, part, shape.golds(part), answers))
@@ -141,10 +141,11 @@ class _Reader:
     """A loaded checkpoint that answers the rows of one language, clean and perturbed."""
 
     def __init__(
-        self, encoder: Any, tokenizer: Any, head: Any, shape: Any, spec: Any, precision: str, scratch: Path
-    ) -> None:
+        self, encoder: Any, tokenizer: Any, head: Any, shape: Any, spec: Any, precision: str, scratch: Path,
+        halvings: int,
+    ) -> None:  # fmt: skip
         self.encoder, self.tokenizer, self.head, self.shape, self.spec = encoder, tokenizer, head, shape, spec
-        self.precision, self.scratch = precision, scratch
+        self.precision, self.scratch, self.halvings = precision, scratch, halvings
         self.notes: dict[str, Any] = {}
 
     def answers(self, rows: list[Row], settings: dict[str, list[Row]]) -> tuple[list[Any], dict[str, list[Any]]]:
@@ -186,12 +187,12 @@ class _Reader:
         if not rows:
             return [], []
         features, outputs, notes = read(self.encoder, self.tokenizer, self.head, self.shape, self.spec, rows,
-                                        self.precision, self.scratch)  # fmt: skip
+                                        self.precision, self.scratch, halvings=self.halvings)  # fmt: skip
         self.notes.update(notes)
         return features, outputs
 
 
 def _count(store: Store, key: str) -> int:
     """How many rows a `Prepare` step has published."""
-    count: int = pq.read_metadata(store.path("Prepare", key) / "rows.parquet").num_rows
+    count: int = pq.read_metadata(rows_file(store, key)).num_rows
     return count

@@ -72,6 +72,8 @@ def read_rows(store: Store, keys: tuple[str, ...], start: int = 0, stop: int | N
 
 
 def rows_file(store: Store, key: str) -> Path:
-    """Where a published step of a kind that gives rows has them: a key does not say its kind."""
-    files = [store.path(kind, key) / "rows.parquet" for kind in ("Prepare", "Translate", "Perturb", "Pair")]
-    return next((file for file in files if file.is_file()), files[0])
+    """Where a published step of a kind that gives rows has them: a key does not say its kind. Raises `StepFailed` where
+    its files are damaged or missing."""
+    kinds = ("Prepare", "Translate", "Perturb", "Pair")
+    kind = next((kind for kind in kinds if store.path(kind, key).is_dir()), kinds[0])
+    return store.input(kind, key) / "rows.parquet"

@@ -21,8 +21,11 @@ class Pretrain(Step):
         """Writes `checkpoint/`: config, float16 weights, tokenizer and `origin.json`."""
         from xstilts.sources.microworld.pretrain import pretrain, save
         from xstilts.sources.microworld.recipe import Recipe
+        from xstilts.store import versions
+        from xstilts.training.state import Keeper
 
         recipe = Recipe(**self.recipe)
-        model, losses = pretrain(recipe, work.progress)
+        keeper = Keeper(work.partial, work.save_every, versions())
+        model, losses = pretrain(recipe, work.progress, keeper)
         work.notes.update(examples=recipe.steps * recipe.batch, optimiser_steps=len(losses))
         save(model, work.out / "checkpoint", recipe, losses)

@@ -34,7 +34,7 @@ class Score(Step):
     def run(self, work: Work) -> None:
         """Writes `scores.parquet`: one row per example and metric; and `perturbed.parquet`, which says by what, where
         the rows were predicted under perturbations too."""
-        folder = work.store.path("Predict", self.predictions)
+        folder = work.store.input("Predict", self.predictions)
         rows = pq.read_table(folder / "predictions.parquet").to_pylist()
         work.notes["examples"] = len(rows)
         pq.write_table(pa.Table.from_pydict(self._scores(rows), schema=SCHEMA), work.out / "scores.parquet")

@@ -156,7 +156,7 @@ class Train(Step):
 
         def answers(encoder: Any, heads: dict[str, Any], learner: Learner, rows: Any, encoded: Any = None) -> list[Any]:
             return predict(encoder, tokenizer, heads[learner.head], learner.shape, learner.spec, rows, self.precision,
-                           work.out.parent, encoded)[0]  # fmt: skip
+                           work.out.parent, encoded, work.halvings)[0]  # fmt: skip
 
         def dev_score(encoder: Any, heads: dict[str, Any]) -> float:
             """Mean over tasks and languages of the score on their dev rows."""
@@ -176,7 +176,8 @@ class Train(Step):
         trained = train(
             encoder, tokenizer, learners, self.recipe, seed, self.precision, log, work.progress, sampler=self.sampler,
             mlm=self.mlm, language_head=language_head, begin=begin if self.reuse_head else None,
-            dev_score=dev_score if dev else None,
+            dev_score=dev_score if dev else None, save_every=work.save_every, halvings=work.halvings,
+            partial=None if work.partial is None else work.partial / f"seed-{seed}",
         )  # fmt: skip
         reasons = [f"{head} {wrong}".strip() for head, losses in trained.losses.items() if (wrong := diverged(losses))]
         for learner, part in zip(learners, self.parts, strict=True):
@@ -189,10 +190,11 @@ class Train(Step):
 
 
 def checkpoint_folder(store: Store, trained: str | None, pretrained: str | None) -> Path | None:
-    """Where the encoder to start from is in the store; None where it is the study's own model."""
+    """Where the encoder to start from is in the store; None where it is the study's own model. Raises `StepFailed`
+    where its files are damaged or missing."""
     if trained is not None:
-        return store.path("Train", trained) / "checkpoint"
-    return store.path("Pretrain", pretrained) / "checkpoint" if pretrained is not None else None
+        return store.input("Train", trained) / "checkpoint"
+    return store.input("Pretrain", pretrained) / "checkpoint" if pretrained is not None else None
 
 
 def load_start(

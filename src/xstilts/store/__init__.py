@@ -3,6 +3,7 @@
     STORE/<kind>/<key[:2]>/<key>/manifest.json + files        a step exists if and only if its manifest exists
     STORE/failed/<key>.json                                   the last failure of a step that does not exist
     STORE/partial/<key>/                                      what a step that was broken off goes on from
+    STORE/dropped/<kind>/<key[:2]>/<key>.json                 the manifest of a step whose files were dropped
 
 The files are the only truth; there is no index, no database and no lock, so any number of machines may share it.
 """
@@ -11,18 +12,22 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from xstilts.errors import UserError
+from xstilts.errors import StepFailed, UserError
 from xstilts.step import EVERY_FIVE_MINUTES, Interval, Step, Work
+from xstilts.store.check import check_once
 from xstilts.store.hashes import sha256_of, sha256_of_files
-from xstilts.store.manifest import MANIFEST, describe, versions
+from xstilts.store.manifest import MANIFEST, describe, render, versions
+from xstilts.store.removal import remove
 
 __all__ = ["Store", "sha256_of", "sha256_of_files", "versions"]
 
@@ -66,8 +71,8 @@ class Store:
         return (self.of(step) / MANIFEST).is_file()
 
     def done(self, steps: Iterable[Step]) -> set[str]:
-        """Keys of those of `steps` that are done. Folders are listed, not asked for one by one: 100,000 steps are looked
-        up in a fraction of a second, and over a network folder in as many requests as there are folders."""
+        """Keys of those of `steps` that are done. Folders are listed, not asked for one by one: 100,000 steps are found
+        in a fraction of a second, and over a network folder in as many requests as there are folders."""
         listed: dict[str, set[str]] = {}
         found = set()
         for step in steps:
@@ -76,7 +81,7 @@ class Store:
             if folder not in listed:
                 listed[folder] = _names(folder)
             # strings, since a Path costs ten times as much
-            if key in listed[folder] and os.path.isfile(f"{folder}/{key}/{MANIFEST}"):  # noqa: PTH113
+            if key in listed[folder] and os.access(f"{folder}/{key}/{MANIFEST}", os.F_OK):
                 found.add(key)
         return found
 
@@ -84,21 +89,78 @@ class Store:
         """The last failure of every step that failed, by key: `{"error": one line, "remedy": what to type, "created":
         time}`. Of a step that is done since then there is none."""
         folder = self.root / "failed"
-        return {name.removesuffix(".json"): json.loads((folder / name).read_text("utf-8"))
-                for name in _names(str(folder)) if name.endswith(".json")}  # fmt: skip
+        names = [name for name in _names(str(folder)) if name.endswith(".json") and not name.startswith(".")]
+        notes = {name.removesuffix(".json"): _note(folder / name) for name in names}
+        return {key: note for key, note in notes.items() if note is not None}
 
     def manifest(self, step: Step) -> dict[str, Any]:
-        """The manifest of a step that is done."""
-        manifest: dict[str, Any] = json.loads((self.of(step) / MANIFEST).read_text("utf-8"))
+        """The manifest of a step that is done. Raises `UserError` where it is damaged."""
+        return self._read(self.of(step) / MANIFEST, step)
+
+    def record(self, step: Step) -> dict[str, Any] | None:
+        """The manifest of a step that is done, or what is left of one whose files were dropped; None of any other.
+        Raises `UserError` where it is damaged."""
+        if self.has(step):
+            return self.manifest(step)
+        file = self._dropped(step.kind, step.key)
+        return self._read(file, step) if file.is_file() else None
+
+    def _read(self, file: Path, step: Step) -> dict[str, Any]:
+        try:
+            manifest: dict[str, Any] = json.loads(file.read_text("utf-8"))
+        except ValueError:
+            raise UserError(f"the manifest of {step.kind} {step.key[:12]} is damaged", remedy=self.mend) from None
         return manifest
+
+    def dropped(self, steps: Iterable[Step]) -> set[str]:
+        """Keys of those of `steps` that were done and whose files were dropped since. Folders are listed as in
+        `done`."""
+        listed: dict[str, set[str]] = {}
+        found = []
+        for step in steps:
+            folder = f"{self.root}/dropped/{step.kind.lower()}/{step.key[:2]}"
+            if folder not in listed:
+                listed[folder] = _names(folder)
+            if f"{step.key}.json" in listed[folder]:
+                found.append(step)
+        return {step.key for step in found} - self.done(found)
+
+    def drop(self, kind: str, key: str) -> None:
+        """Remove the files of a step that is done but leave its record, so that a report still knows what it took. It
+        is done again when something needs it. Raises `OSError` where it stays as it was."""
+        folder, record = self.path(kind, key), self._dropped(kind, key)
+        record.parent.mkdir(parents=True, exist_ok=True)
+        _write(record, (folder / MANIFEST).read_bytes())
+        remove(folder)
+
+    def _dropped(self, kind: str, key: str) -> Path:
+        return self.root / "dropped" / kind.lower() / key[:2] / f"{key}.json"
+
+    def input(self, kind: str, key: str) -> Path:
+        """Where the output of a step lies that another one reads. Every file is compared with the manifest first, once
+        in a process while it stays as it is. Raises `StepFailed` where one is damaged or missing."""
+        folder = self.path(kind, key)
+        try:
+            found = check_once(folder, kind, key)
+        except (FileNotFoundError, NotADirectoryError):
+            what = f"{kind} {key[:12]}, which it reads, is not in the store any more"
+            raise StepFailed(what, remedy="run the study again") from None
+        if found.faults:
+            what = " ".join(f"{kind} {found.label} ({key[:12]})".split())
+            raise StepFailed(f"{what}, which it reads, is damaged: {found.faults[0]}", remedy=self.mend)
+        return folder
+
+    @property
+    def mend(self) -> str:
+        """What to type where a step is damaged."""
+        return f"type: xstilts store verify --drop --store {shlex.quote(str(self.root))}; then run the study again"
 
     def failure(self, step: Step) -> dict[str, Any] | None:
         """The last failure of a step, `{"error": one line, "created": time}`, if it failed and is not done."""
         path = self.root / "failed" / f"{step.key}.json"
         if self.has(step) or not path.is_file():
             return None
-        failure: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        return failure
+        return _note(path)
 
     def record_failure(self, step: Step, error: str, remedy: str = "") -> None:
         """Keep the reason why a step failed, for `status`."""
@@ -108,7 +170,7 @@ class Store:
             "kind": step.kind, "error": error, "remedy": remedy,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }  # fmt: skip
-        (folder / f"{step.key}.json").write_text(json.dumps(note, ensure_ascii=False), "utf-8")
+        _write(folder / f"{step.key}.json", json.dumps(note, ensure_ascii=False).encode("utf-8", "replace"))
 
     def partial(self, step: Step) -> Path:
         """Where a step keeps what it needs to go on after it was broken off; gone once it is published."""
@@ -116,13 +178,13 @@ class Store:
 
     def publish(
         self, step: Step, label: str, progress: Callable[[int, int], None] | None = None, *,
-        save_every: Interval = EVERY_FIVE_MINUTES, halvings: int = 0,
+        save_every: Interval = EVERY_FIVE_MINUTES, halvings: int = 0, run: Callable[[Work], None] | None = None,
     ) -> bool:  # fmt: skip
         """Run `step` in a temporary sibling folder, then rename it into place. True if this call published it.
 
         Whatever `step.run` raises passes through, and nothing of the step remains but its `partial` folder. When
         another worker was first, its output stays and this one is dropped: both are equal by construction. `save_every`
-        and `halvings` are those of `Work`.
+        and `halvings` are those of `Work`; `run` does what `step.run` does, elsewhere.
         """
         final = self.of(step)
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -132,18 +194,52 @@ class Store:
             if progress is not None:
                 work.progress = progress
             began = time.perf_counter()
-            step.run(work)
+            (run or step.run)(work)
             manifest = describe(step, label, temporary, time.perf_counter() - began, work.notes)
-            (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False), "utf-8")
+            (temporary / MANIFEST).write_bytes(render(manifest))
             temporary.chmod(0o755)
-            try:
-                temporary.rename(final)
-            except OSError:
-                if not (final / MANIFEST).is_file():
-                    raise
+            if not self._put(temporary, final):
                 return False
             (self.root / "failed" / f"{step.key}.json").unlink(missing_ok=True)
+            self._dropped(step.kind, step.key).unlink(missing_ok=True)
             shutil.rmtree(self.partial(step), ignore_errors=True)
             return True
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+    def _put(self, temporary: Path, final: Path) -> bool:
+        """Rename a whole step into its place; False where another one is there."""
+        try:
+            temporary.rename(final)
+        except OSError:
+            # listed, not asked for: a network folder may remember for a while that there was none
+            if final.is_dir() and MANIFEST in _names(str(final)):
+                return False
+            if not os.path.lexists(final):
+                raise
+            # without a manifest it is no step, and in the way
+            remove(final)
+            temporary.rename(final)
+        return True
+
+
+def _write(file: Path, text: bytes) -> None:
+    """Write a file whole or not at all."""
+    new = file.with_name(f".{file.name[:12]}-{uuid.uuid4().hex[:8]}")
+    try:
+        new.write_bytes(text)
+        new.rename(file)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def _note(file: Path) -> dict[str, Any] | None:
+    """Why a step failed, as it was kept; None where it is done meanwhile."""
+    note: dict[str, Any] = {"kind": "", "error": f"not known: {file.name} is damaged", "remedy": "", "created": ""}
+    try:
+        note |= json.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError):
+        pass
+    return note

@@ -71,6 +71,11 @@ def describe(step: Step, label: str, folder: Path, seconds: float, notes: dict[s
     return manifest | {"seal": seal(manifest)}
 
 
+def render(manifest: dict[str, Any]) -> bytes:
+    """A manifest as it is written."""
+    return json.dumps(manifest, indent=1, ensure_ascii=False).encode()
+
+
 def seal(manifest: dict[str, Any]) -> str:
     """sha256 of everything else in a manifest, so that a flipped byte in the manifest itself is found too."""
     rest = {name: value for name, value in manifest.items() if name != "seal"}

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
 
-from xstilts.errors import UserError, did_you_mean
+from xstilts.errors import StepFailed, UserError, did_you_mean
 from xstilts.graph import Cell, Plan
 from xstilts.plan import plan
 from xstilts.schedule import InputErrors
@@ -151,10 +151,13 @@ def _refuse_not_run(graph: Plan, store: Store, predicts: dict[Part, Predict]) ->
 
 def _stored(store: Store, part: Part, step: Predict) -> list[File]:
     """What the store holds of one target: rows and predictions side by side."""
-    table = pq.read_table(store.of(step) / "predictions.parquet").to_pylist()
+    try:
+        table = pq.read_table(store.input(step.kind, step.key) / "predictions.parquet").to_pylist()
+        data = [(language, read_rows(store, (key,))) for language, key in step.data]
+    except StepFailed as error:
+        raise UserError(str(error), remedy=error.remedy) from None
     files = []
-    for language, key in step.data:
-        rows = read_rows(store, (key,))
+    for language, rows in data:
         stored = [item for item in table if item["language"] == language]
         if [row["id"] for row in rows] != [item["id"] for item in stored]:
             what = f"the stored predictions for {part.name} {language} are not in the order of its test rows"

@@ -10,14 +10,21 @@ import torch
 from torch import nn
 
 from xstilts.tasks.shapes import Feature, Shape, Spec
+from xstilts.training import ranks
 from xstilts.training.forward import collate, forward
+from xstilts.training.slicing import SlicedBatch, sliced_gradient
 
 
 def gradient(
     encoder: Any, head: nn.Module, shape: Shape, spec: Spec, features: Sequence[Feature], pad: int, where: torch.device,
-    context: AbstractContextManager[Any],
+    context: AbstractContextManager[Any], slices: int = 1,
 ) -> float:  # fmt: skip
-    """Add the gradient of a batch's mean loss to the parameters' `grad`; returns the loss."""
+    """Add the gradient of a batch's mean loss to the parameters' `grad`; returns the loss.
+
+    In several slices, or processes, it is the same but for rounding (see `training.slicing`).
+    """
+    if slices > 1 or ranks.size() > 1:
+        return sliced_gradient(SlicedBatch(encoder, head, shape, spec, features, pad, where, context), slices)
     batch = collate(features, pad, where)
     with context:
         output = forward(encoder, head, shape, spec, batch, features)

@@ -17,27 +17,28 @@ from xstilts.training.batches import evaluation_batches
 from xstilts.training.forward import arithmetic, check_length, collate, device, forward, settle, size_of, split
 
 _TOKENS = 8192
-"""Padded pieces per evaluation batch."""
+"""Padded pieces per evaluation batch, where memory has not run out."""
 
 
 def predict(
     encoder: Any, tokenizer: Any, head: nn.Module, shape: Shape, spec: Spec, rows: Sequence[Row], precision: str,
-    scratch: Path | None = None, features: list[Feature] | None = None,
+    scratch: Path | None = None, features: list[Feature] | None = None, halvings: int = 0,
 ) -> tuple[list[Any], dict[str, Any]]:  # fmt: skip
     """(one answer per row, notes for the manifest). `scratch` is where outputs go that are too many for memory;
-    `features` are those of the rows where they are at hand, since tokenising takes its time."""
-    features, outputs, notes = read(encoder, tokenizer, head, shape, spec, rows, precision, scratch, features)
+    `features` are those of the rows where they are at hand, since tokenising takes its time. A batch is halved
+    `halvings` times, down to a feature: answers are the same but for rounding."""
+    features, outputs, notes = read(encoder, tokenizer, head, shape, spec, rows, precision, scratch, features, halvings)
     return shape.decode(rows, features, outputs, spec), notes
 
 
 def read(
     encoder: Any, tokenizer: Any, head: nn.Module, shape: Shape, spec: Spec, rows: Sequence[Row], precision: str,
-    scratch: Path | None = None, features: list[Feature] | None = None,
+    scratch: Path | None = None, features: list[Feature] | None = None, halvings: int = 0,
 ) -> tuple[list[Feature], Sequence[Any], dict[str, Any]]:  # fmt: skip
     """(features of the rows, one array per feature, notes for the manifest): what answers are decoded from."""
     if features is None:
         features = shape.encode(rows, tokenizer, spec, training=False)
-    return features, *_outputs(encoder, tokenizer, head, shape, spec, features, precision, scratch)
+    return features, *_outputs(encoder, tokenizer, head, shape, spec, features, precision, scratch, halvings)
 
 
 def replaced(
@@ -69,17 +70,17 @@ def replaced(
 
 def tune(
     encoder: Any, tokenizer: Any, head: nn.Module, shape: Shape, spec: Spec, rows: Sequence[Row], precision: str,
-    scratch: Path | None = None,
+    scratch: Path | None = None, halvings: int = 0,
 ) -> Spec:  # fmt: skip
     """`spec` with what a shape that tunes sets on rows whose gold is known."""
-    features, outputs, _ = read(encoder, tokenizer, head, shape, spec, rows, precision, scratch)
+    features, outputs, _ = read(encoder, tokenizer, head, shape, spec, rows, precision, scratch, halvings=halvings)
     return cast(Tuned, shape).tune(rows, features, outputs, spec)
 
 
 @torch.inference_mode()
 def _outputs(
     encoder: Any, tokenizer: Any, head: nn.Module, shape: Shape, spec: Spec, features: list[Feature], precision: str,
-    scratch: Path | None,
+    scratch: Path | None, halvings: int,
 ) -> tuple[Sequence[Any], dict[str, Any]]:  # fmt: skip
     """(one array per feature, notes for the manifest)."""
     settle()
@@ -89,7 +90,7 @@ def _outputs(
     check_length(features, encoder)
     outputs: Vectors | list[Any] = []
     context, name = arithmetic(precision)
-    for indices in evaluation_batches([size_of(f) for f in features], _TOKENS):
+    for indices in evaluation_batches([size_of(f) for f in features], _TOKENS >> halvings):
         part = [features[i] for i in indices]
         with context:
             output = forward(encoder, head, shape, spec, collate(part, tokenizer.pad_token_id, where), part)

@@ -11,18 +11,29 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from xstilts.errors import StepFailed, UserError
 from xstilts.models.adapt import add_lora, freeze, merge_lora
+from xstilts.step import EVERY_FIVE_MINUTES, Interval
+from xstilts.store import versions
 from xstilts.tasks.rows import Row
 from xstilts.tasks.shapes import Feature, Shape, Spec
 from xstilts.tasks.shapes.mlm import Masker
+from xstilts.training import ranks
 from xstilts.training.batches import training_batches
 from xstilts.training.forward import arithmetic, check_length, device, length_of, settle
 from xstilts.training.gradient import gradient
 from xstilts.training.mixture import language_probabilities, probabilities, turns
 from xstilts.training.selection import Best
+from xstilts.training.state import (
+    Keeper,
+    State,
+    generators,
+    optimiser_state,
+    restore_generators,
+    restore_optimiser,
+)
 
 
 class Diverged(StepFailed):
@@ -59,6 +70,7 @@ def train(
     mlm: dict[str, Any] | None = None, language_head: nn.Module | None = None,
     begin: Callable[[dict[str, nn.Module]], None] | None = None,
     dev_score: Callable[[Any, dict[str, nn.Module]], float] | None = None,
+    partial: Path | None = None, save_every: Interval = EVERY_FIVE_MINUTES, halvings: int = 0,
 ) -> Trained:  # fmt: skip
     """Fine-tune `encoder` in place with fresh heads, one learner a step.
 
@@ -72,6 +84,9 @@ def train(
     last: looked at every `recipe["evaluate_every"]` steps (an epoch where not given) and at the end, until
     `recipe["patience"]` looks brought nothing better. Looking changes nothing of what is trained. With
     `recipe["stop_after"]` training stops after that step of the same schedule.
+
+    The state is saved in the folder `partial` as `save_every` says. A call that finds one there goes on from it and
+    ends with the very same bits. Batches go through the encoder in 2 ** `halvings` slices.
     """
     torch.manual_seed(seed)
     settle()
@@ -98,20 +113,32 @@ def train(
     if dev_score is not None:
         every = recipe.get("evaluate_every") or per_epoch
         best = Best((encoder, *heads.values()), lambda: dev_score(encoder, heads), every, recipe.get("patience"))
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: min((step + 1) / warmup, (steps - step) / max(1, steps - warmup + 1))
-    )
+    peaks = [group["lr"] for group in optimiser.param_groups]
     context, arithmetic_name = arithmetic(precision)
     modules = nn.ModuleList([encoder, *heads.values()])
     parameters = [p for p in modules.parameters() if p.requires_grad]
     trained = Trained(encoder, heads)
-    done, pieces, last, step = 0, 0, float("nan"), 0
+    keeper = Keeper(partial, save_every, {**versions(), "arithmetic": arithmetic_name, "device": where.type})
+    done, pieces, last, step, before = 0, 0, float("nan"), 0, 0
+    state = keeper.find()
+    if state is not None:
+        _restore(state, modules, optimiser, best)
+        step = before = state.step
+        done, pieces, last = state.facts["seen"]
+        trained.losses.update(state.facts["losses"])
+        for turn in order[:before]:
+            next(batches[turn])  # what has been learned from already
     with log.open("w", encoding="utf-8") as lines:
-        for step, turn in enumerate(order, start=1):
+        lines.write(state.log if state is not None else "")
+        for step, turn in enumerate(order[before:], start=before + 1):
             learner, part = learners[turn], next(batches[turn])
+            share = min(step / warmup, (steps - step + 1) / max(1, steps - warmup + 1))
+            for group, peak in zip(optimiser.param_groups, peaks, strict=True):
+                group["lr"] = peak * share
             last = gradient(
-                encoder, heads[learner.head], learner.shape, learner.spec, part, tokenizer.pad_token_id, where, context
-            )
+                encoder, heads[learner.head], learner.shape, learner.spec, part, tokenizer.pad_token_id, where, context,
+                slices=2**halvings,
+            )  # fmt: skip
             if not math.isfinite(last):
                 raise Diverged(
                     f"the loss is {last} at optimiser step {step} of {steps}; lower learning_rate "
@@ -121,17 +148,20 @@ def train(
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
             trained.losses.setdefault(learner.head, []).append(last)
-            line: dict[str, Any] = {"step": step, "loss": last, "rate": schedule.get_last_lr()[0]}
+            line: dict[str, Any] = {"step": step, "loss": last, "rate": peaks[0] * share}
             if len(learners) > 1:
                 line["task"] = learner.name
             if best is not None and (step % best.every == 0 or step == steps):
                 line["dev_score"] = best.look(step)
             lines.write(json.dumps(line) + "\n")
-            schedule.step()
             done, pieces = done + len(part), pieces + sum(len(s.ids) for f in part for s in f.sequences)
             progress(done, max(done, steps * recipe["batch_size"]))
             if step == recipe.get("stop_after") or (best is not None and best.out_of_patience):
                 break
+            if ranks.rank() == 0 and keeper.due(step):
+                lines.flush()
+                facts = {"seen": [done, pieces, last], "losses": trained.losses}
+                keeper.save(step, *_state(modules, optimiser, best, facts), log)
     chosen = best.restore() if best is not None else {}
     if "lora" in recipe:
         trained.encoder = merge_lora(encoder)
@@ -145,6 +175,30 @@ def train(
         **chosen,
     }  # fmt: skip
     return trained
+
+
+def _state(
+    modules: nn.Module, optimiser: torch.optim.Optimizer, best: Best | None, facts: dict[str, Any]
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """(tensors, plain values) of a training between two steps. Weights that are not trained are not among them."""
+    tensors = {f"weight.{name}": p.detach() for name, p in modules.named_parameters() if p.requires_grad}
+    tensors |= optimiser_state(optimiser) | generators()
+    if best is not None:
+        tensors |= {f"best.{name}": tensor for name, tensor in best.tensors().items()}
+        facts = {**facts, "best": best.facts()}
+    return tensors, facts
+
+
+@torch.no_grad()
+def _restore(state: State, modules: nn.Module, optimiser: torch.optim.Optimizer, best: Best | None) -> None:
+    for name, parameter in modules.named_parameters():
+        if parameter.requires_grad:
+            parameter.copy_(state.tensors[f"weight.{name}"])
+    restore_optimiser(optimiser, state.tensors)
+    restore_generators(state.tensors)
+    if best is not None:
+        found = {name.removeprefix("best."): t for name, t in state.tensors.items() if name.startswith("best.")}
+        best.go_on(state.facts["best"], found)
 
 
 def _batches(

@@ -37,6 +37,22 @@ class Best:
         """Whether as many looks as `patience` allows brought nothing better."""
         return self.patience is not None and self._since >= self.patience
 
+    def tensors(self) -> dict[str, Tensor]:
+        """The best weights, by number of the module and name."""
+        return {f"{i}.{name}": tensor for i, weights in enumerate(self._weights) for name, tensor in weights.items()}
+
+    def facts(self) -> dict[str, Any]:
+        """Everything else that a training goes on from."""
+        return {"best": self.best, "step": self.step, "looks": self.looks, "since": self._since}
+
+    def go_on(self, facts: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        """Take up what `facts` and `tensors` gave."""
+        self.best, self.step, self.looks, self._since = (facts[name] for name in ("best", "step", "looks", "since"))
+        self._weights = [{} for _ in self.modules] if tensors else []
+        for key, tensor in tensors.items():
+            number, _, name = key.partition(".")
+            self._weights[int(number)][name] = tensor
+
     @torch.no_grad()
     def restore(self) -> dict[str, Any]:
         """Put the best weights back; returns notes for the manifest."""

@@ -21,6 +21,7 @@ from xstilts.sources.microworld.embeddings import TiedEmbeddings
 from xstilts.sources.microworld.muon import Muon
 from xstilts.sources.microworld.recipe import Recipe
 from xstilts.sources.microworld.tokenizer import MAX_LENGTH, SPECIALS, build_tokenizer
+from xstilts.training.state import Keeper, State, optimiser_state, restore_optimiser
 
 _PAD, _MASK = SPECIALS.index("<pad>"), SPECIALS.index("<mask>")
 
@@ -77,8 +78,11 @@ def mask(inputs: np.ndarray, share: np.ndarray, vocabulary: int, draw: np.random
     return chosen
 
 
-def pretrain(recipe: Recipe, progress: Callable[[int, int], None]) -> tuple[XLMRobertaForMaskedLM, list[float]]:
-    """Train an encoder; returns it with the loss of every step. `progress` counts (rows seen, rows in all)."""
+def pretrain(
+    recipe: Recipe, progress: Callable[[int, int], None], keeper: Keeper
+) -> tuple[XLMRobertaForMaskedLM, list[float]]:
+    """Train an encoder; returns it with the loss of every step. `progress` counts (rows seen, rows in all). `keeper`
+    saves the state and has that of a run that was broken off, which is gone on from to the very same bits."""
     torch.set_num_threads(1)  # sums, and so weights, differ with the number of threads
     tokenizer = build_tokenizer()
     ids, pairs = encode_text(tokenizer, recipe.seed)
@@ -96,7 +100,11 @@ def pretrain(recipe: Recipe, progress: Callable[[int, int], None]) -> tuple[XLMR
         Muon(matrices, lr=recipe.muon_rate),
     ]
     peaks = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
-    losses: list[float] = []
+    learned = [*model.parameters(), *words.parameters(), *predicted.parameters()]
+    state = keeper.find()
+    losses: list[float] = [] if state is None else state.facts["losses"]
+    if state is not None:
+        _restore(state, learned, optimizers)
     for step, rows in enumerate(islice(batches(ids, recipe.batch, draw), recipe.steps)):
         inputs = np.full((len(rows), max(len(ids[row]) for row in rows)), _PAD, dtype=np.int64)
         for number, row in enumerate(rows):
@@ -104,6 +112,8 @@ def pretrain(recipe: Recipe, progress: Callable[[int, int], None]) -> tuple[XLMR
         gold, attention = inputs.copy(), inputs != _PAD
         share = np.where(pairs[rows], recipe.masked_pairs, recipe.masked)
         chosen = torch.from_numpy(mask(inputs, share, len(tokenizer), draw))
+        if state is not None and step < state.step:
+            continue  # learned from already; drawn again, since everything is drawn from one generator
         hidden = model.roberta(
             inputs_embeds=torch.nn.functional.embedding(torch.from_numpy(inputs), words()),
             attention_mask=torch.from_numpy(attention.astype(np.int64)),
@@ -122,10 +132,29 @@ def pretrain(recipe: Recipe, progress: Callable[[int, int], None]) -> tuple[XLMR
             optimizer.zero_grad()
         losses.append(float(loss.detach()))
         progress((step + 1) * recipe.batch, recipe.steps * recipe.batch)
+        if keeper.due(step + 1):
+            keeper.save(step + 1, _state(learned, optimizers), {"losses": losses})
     model.get_input_embeddings().weight.data.copy_(words())
     model.lm_head.decoder.weight.data.copy_(predicted())
     model.lm_head.decoder.bias.data.copy_(model.lm_head.bias)
     return model.eval(), losses
+
+
+def _state(learned: list[torch.nn.Parameter], optimizers: list[torch.optim.Optimizer]) -> dict[str, torch.Tensor]:
+    """Everything that changes from step to step, but for what is drawn."""
+    tensors = {f"weight.{i}": parameter.detach() for i, parameter in enumerate(learned)}
+    for i, optimizer in enumerate(optimizers):
+        tensors |= {f"{i}.{name}": tensor for name, tensor in optimiser_state(optimizer).items()}
+    return tensors
+
+
+@torch.no_grad()
+def _restore(state: State, learned: list[torch.nn.Parameter], optimizers: list[torch.optim.Optimizer]) -> None:
+    for i, parameter in enumerate(learned):
+        parameter.copy_(state.tensors[f"weight.{i}"])
+    for i, optimizer in enumerate(optimizers):
+        own = {name.removeprefix(f"{i}."): t for name, t in state.tensors.items() if name.startswith(f"{i}.")}
+        restore_optimiser(optimizer, own)
 
 
 def save(model: XLMRobertaForMaskedLM, folder: Path, recipe: Recipe, losses: list[float]) -> None:

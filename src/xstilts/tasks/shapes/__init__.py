@@ -95,6 +95,8 @@ class Shape(Protocol):
     """Whether the answer to a row depends on no other row; in retrieval all rows of a language are candidates."""
     reads_layer: bool
     """Whether `hidden` is the output of layer `spec.layer` (retrieval) and not of the last."""
+    reads_words: bool
+    """Whether its head is given one vector a word (`pieces.words_of`), and not sequences."""
 
     def encode(self, rows: Sequence[Row], tokenizer: Any, spec: Spec, training: bool) -> list[Feature]:
         """Pieces and, when training, targets. A row may give several features, in order, never none."""
@@ -112,6 +114,11 @@ class Shape(Protocol):
 
     def loss(self, output: Output, features: Sequence[Feature], spec: Spec) -> torch.Tensor:
         """Mean loss of a batch, a scalar."""
+        ...
+
+    def terms(self, features: Sequence[Feature]) -> int | None:
+        """How many terms the loss of features with targets is the mean of, so that it can be put together from those
+        of parts of a batch; None where it is no mean, since features are compared with one another."""
         ...
 
     def decode(self, rows: Sequence[Row], features: Sequence[Feature], outputs: Sequence[Any], spec: Spec) -> list[Any]:

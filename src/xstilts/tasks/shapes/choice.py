@@ -21,6 +21,7 @@ class Choice:
     tunes = False
     alone = True
     reads_layer = False
+    reads_words = False
 
     def encode(self, rows: Sequence[Row], tokenizer: Any, spec: Spec, training: bool) -> list[Feature]:
         """One feature per row with as many sequences as the row has choices; the target is the right one's index."""
@@ -46,6 +47,10 @@ class Choice:
         parts = output.squeeze(-1).split([len(f.sequences) for f in features])
         logits = nn.utils.rnn.pad_sequence(list(parts), batch_first=True, padding_value=float("-inf"))
         return nn.functional.cross_entropy(logits, torch.tensor([f.target for f in features], device=output.device))
+
+    def terms(self, features: Sequence[Feature]) -> int:
+        """The rows."""
+        return len(features)
 
     def decode(self, rows: Sequence[Row], features: Sequence[Feature], outputs: Sequence[Any], spec: Spec) -> list[int]:
         """The index of the most probable choice of each row."""

@@ -21,6 +21,7 @@ class Classify:
     tunes = False
     alone = True
     reads_layer = False
+    reads_words = False
 
     def encode(self, rows: Sequence[Row], tokenizer: Any, spec: Spec, training: bool) -> list[Feature]:
         """One feature per row; the target is the label's index in `spec.labels`."""
@@ -43,6 +44,10 @@ class Classify:
     def loss(self, output: Tensor, features: Sequence[Feature], spec: Spec) -> Tensor:
         """Cross-entropy over the labels."""
         return nn.functional.cross_entropy(output, torch.tensor([f.target for f in features], device=output.device))
+
+    def terms(self, features: Sequence[Feature]) -> int:
+        """The rows."""
+        return len(features)
 
     def decode(self, rows: Sequence[Row], features: Sequence[Feature], outputs: Sequence[Any], spec: Spec) -> list[str]:
         """The most probable label of each row."""

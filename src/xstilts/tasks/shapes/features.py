@@ -40,6 +40,7 @@ class Features:
     tunes = False
     alone = True
     reads_layer = False
+    reads_words = True
 
     def encode(self, rows: Sequence[Row], tokenizer: Any, spec: Spec, training: bool) -> list[Feature]:
         """One feature per row; the target [tokens, names] holds the place of each token's value among those of its
@@ -76,6 +77,10 @@ class Features:
             for k, columns in enumerate(_columns(spec))
         ]
         return torch.stack(parts).sum()
+
+    def terms(self, features: Sequence[Feature]) -> int:
+        """The tokens."""
+        return sum(len(feature.target) for feature in features)
 
     def decode(
         self, rows: Sequence[Row], features: Sequence[Feature], outputs: Sequence[Any], spec: Spec

@@ -25,6 +25,7 @@ class Mine:
     tunes = True
     alone = False
     reads_layer = True
+    reads_words = False
 
     def encode(self, rows: Sequence[Row], tokenizer: Any, spec: Spec, training: bool) -> list[Feature]:
         """One feature per row with the sequences it has: the text, then the English sentence."""
@@ -48,6 +49,9 @@ class Mine:
     def loss(self, output: Tensor, features: Sequence[Feature], spec: Spec) -> Tensor:
         """None: raises `UserError`."""
         raise UserError("bitext mining is not trained", remedy="train on translation pairs, a task of shape retrieve")
+
+    def terms(self, features: Sequence[Feature]) -> None:
+        """None: it is not trained."""
 
     def decode(
         self, rows: Sequence[Row], features: Sequence[Feature], outputs: Sequence[Any], spec: Spec

@@ -23,6 +23,7 @@ class Mlm:
     tunes = False
     alone = True
     reads_layer = False
+    reads_words = False
 
     def encode(self, rows: Sequence[Row], tokenizer: Any, spec: Spec, training: bool) -> list[Feature]:
         """A text longer than `max_length` pieces becomes several features, so that nothing of it is lost; of a
@@ -58,6 +59,10 @@ class Mlm:
         """Cross-entropy of the pieces that stood at the masked positions, their mean."""
         ids = [i for feature in features for i in feature.target[1]]
         return nn.functional.cross_entropy(output, torch.tensor(ids, device=output.device))
+
+    def terms(self, features: Sequence[Feature]) -> int:
+        """The masked pieces."""
+        return sum(len(feature.target[0]) for feature in features)
 
     def inventory(self, rows: Sequence[Row]) -> tuple[str, ...]:
         """None: it has no labels."""

@@ -32,6 +32,7 @@ class Parse:
     tunes = False
     alone = True
     reads_layer = False
+    reads_words = True
 
     def encode(self, rows: Sequence[Row], tokenizer: Any, spec: Spec, training: bool) -> list[Feature]:
         """One feature per row; the target is the head of each word (0: the root) and the index of its relation."""
@@ -74,6 +75,10 @@ class Parse:
         arcs = nn.functional.cross_entropy(padded, gold_heads, reduction="sum")
         labels = nn.functional.cross_entropy(torch.cat(relations), gold_relations, reduction="sum", ignore_index=IGNORE)
         return (arcs + labels) / len(padded)
+
+    def terms(self, features: Sequence[Feature]) -> int:
+        """The words."""
+        return sum(len(feature.target[0]) for feature in features)
 
     def decode(
         self, rows: Sequence[Row], features: Sequence[Feature], outputs: Sequence[Any], spec: Spec

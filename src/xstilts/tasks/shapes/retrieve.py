@@ -25,6 +25,7 @@ class Retrieve:
     tunes = False
     alone = False
     reads_layer = True
+    reads_words = False
 
     def encode(self, rows: Sequence[Row], tokenizer: Any, spec: Spec, training: bool) -> list[Feature]:
         """One feature per row with two sequences: the text and its English translation."""
@@ -47,6 +48,9 @@ class Retrieve:
         targets = torch.arange(len(features), device=output.device)
         both = nn.functional.cross_entropy(similarity, targets) + nn.functional.cross_entropy(similarity.T, targets)
         return both / 2
+
+    def terms(self, features: Sequence[Feature]) -> None:
+        """None: every sentence is compared with all of the batch."""
 
     def decode(self, rows: Sequence[Row], features: Sequence[Feature], outputs: Sequence[Any], spec: Spec) -> list[int]:
         """For each English sentence the index of the nearest text (XTREME's direction); ties to the first."""

@@ -23,6 +23,7 @@ class Span:
     tunes = False
     alone = True
     reads_layer = False
+    reads_words = False
 
     def encode(self, rows: Sequence[Row], tokenizer: Any, spec: Spec, training: bool) -> list[Feature]:
         """One feature per window. A window advances by `stride` pieces, and by less where needed for two windows
@@ -63,6 +64,10 @@ class Span:
         targets = torch.tensor([f.target for f in features], device=output.device)
         start = nn.functional.cross_entropy(output[..., 0], targets[:, 0])
         return (start + nn.functional.cross_entropy(output[..., 1], targets[:, 1])) / 2
+
+    def terms(self, features: Sequence[Feature]) -> int:
+        """The windows."""
+        return len(features)
 
     def decode(self, rows: Sequence[Row], features: Sequence[Feature], outputs: Sequence[Any], spec: Spec) -> list[str]:
         """The best-scoring answer over all windows, in the exact characters of the context.

@@ -22,6 +22,7 @@ class Tag:
     tunes = False
     alone = True
     reads_layer = False
+    reads_words = False
 
     def encode(self, rows: Sequence[Row], tokenizer: Any, spec: Spec, training: bool) -> list[Feature]:
         """One feature per chunk of a sentence (see `pieces.chunks`); the target is a label's index per token."""
@@ -48,6 +49,10 @@ class Tag:
         for i, feature in enumerate(features):
             targets[i, feature.extra["firsts"]] = torch.tensor(feature.target)
         return nn.functional.cross_entropy(output.flatten(0, 1), targets.flatten().to(output.device))
+
+    def terms(self, features: Sequence[Feature]) -> int:
+        """The tokens."""
+        return sum(len(feature.target) for feature in features)
 
     def decode(
         self, rows: Sequence[Row], features: Sequence[Feature], outputs: Sequence[Any], spec: Spec
