@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from xstilts.errors import UserError
+from xstilts.store_commands import store_app
 
 if TYPE_CHECKING:
     from xstilts.api import Outcome
@@ -23,6 +24,7 @@ app = typer.Typer(
 )  # fmt: skip
 data_app = typer.Typer(help="Look at data folders.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+app.add_typer(store_app, name="store")
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="A study file, such as studies/natural-smoke.yaml.")]
 StoreOption = Annotated[

@@ -278,10 +278,10 @@ with job._watchdog(Path(sys.argv[1])):
 def test_a_step_that_never_returns_to_python_is_ended(
     store: Store, tmp_path: Path, faked: Callable[[str], None]
 ) -> None:
-    """The watchdog in a job ends it at its time limit, leaves where it stood, and the step fails like any that hangs."""
+    """The watchdog in a job ends it at its time limit and leaves where it stood; the step fails like any that hangs."""
     found = tmp_path / "hang.txt"
     assert subprocess.run([sys.executable, "-c", _HANGS, str(found)], timeout=60).returncode == 1
-    assert 'File "<string>", line 11' in found.read_text()
+    assert 'File "<string>", line 12' in found.read_text()
     faked('echo "1 FAILED NonZeroExitCode"')
     with closing(Slurm(store, Engine(executor="slurm", time_limit=8.0))) as executor:
         submit(executor, Toy(name="a"))

@@ -104,6 +104,15 @@ def test_times_are_in_one_file(whole: Results, written: Path, tmp_path: Path) ->
     assert changed == ["steps.csv"]
 
 
+def test_nothing_of_an_earlier_report_stays(whole: Results, written: Path, tmp_path: Path) -> None:
+    """Written over the report of a run that failed, a report is the same as written into an empty folder."""
+    write_report(dataclasses.replace(whole, steps=steps([("Train", "a", "broken")])), tmp_path)
+    assert (tmp_path / "tables" / "failed.csv").is_file()
+    write_report(whole, tmp_path)
+    ours, theirs = ({p.relative_to(f) for p in f.rglob("*")} for f in (tmp_path, written.parent))
+    assert ours == theirs
+
+
 def test_tables_agree_with_gains(whole: Results, written: Path) -> None:
     expected = gains(whole.contributions)
     table = pd.read_csv(written.parent / "gains.csv", keep_default_na=False, na_values=[""])

@@ -81,17 +81,13 @@ class Ray:
         self._mark.touch()
         self._news: Any = None
         self._listen()
-        self._nodes, self._looked, self._ticked = nodes(), time.monotonic(), time.monotonic()
-
-    @property
-    def capacity(self) -> int:
-        """As many steps as the engine says, else some more than the cluster has room for at this time."""
-        return self.engine.workers or (1 + _AHEAD) * max(1, places(self._nodes, needs(self.engine, 0)))
+        self._ticked = time.monotonic()
+        self._look()
 
     def submit(self, step: Step, label: str, progress: Progress) -> None:
         """Hand the step to Ray. It fails with a `UserError` where no node has what it asks for."""
         if lacking(self._nodes, self._needs(step)):
-            self._nodes, self._looked = nodes(), time.monotonic()
+            self._look()
         if lack := lacking(self._nodes, self._needs(step)):
             error = UserError(f"a step of kind {step.kind} cannot run: {lack}", file=self.engine.file, remedy=_LESS)
             self._ended.append((step.key, error))
@@ -187,7 +183,8 @@ class Ray:
         except deaths.RayError as error:
             why = type(error).__name__
             memory = isinstance(error, deaths.OutOfMemoryError)
-            following = launch.failure or again(job, memory, why)
+            if not self.store.has(job.step):
+                following = launch.failure or again(job, memory, why)
         else:
             if unsaid:
                 launch.progress(*unsaid)
@@ -210,11 +207,17 @@ class Ray:
                 launch.failure = overdue(self.engine.time_limit or math.inf)
                 ray.cancel(launch.ref, force=True)
         if now >= self._looked + _LOOK:
-            self._nodes, self._looked = nodes(), now
+            self._look()
             for launch in self._launches.values():
                 if launch.failure is None and (lack := lacking(self._nodes, self._needs(launch.job.step))):
                     launch.failure = StepFailed(f"it waits for what is gone: {lack}", remedy=_LESS)
                     ray.cancel(launch.ref)
+
+    def _look(self) -> None:
+        """See what the cluster has now. `capacity`: what the engine says, else some more than there is room for."""
+        self._nodes, self._looked = nodes(), time.monotonic()
+        room = max(1, places(self._nodes, needs(self.engine, 0)))
+        self.capacity = self.engine.workers or (1 + _AHEAD) * room
 
     def _needs(self, step: Step) -> dict[str, float]:
         return needs(self.engine, self._gpus(step))

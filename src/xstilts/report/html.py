@@ -38,6 +38,7 @@ def write_report(results: Results, out: Path) -> Path:
     frames = Frames(results)
     values = view(frames)
     out.mkdir(parents=True, exist_ok=True)
+    _clear(out)
     page = out / "report.html"
     _write(page, _environment(html=True).get_template("report.html.j2").render(values))
     _write(out / "report.md", _environment(html=False).get_template("report.md.j2").render(values))
@@ -57,6 +58,14 @@ def write_report(results: Results, out: Path) -> Path:
     if len(results.forecasts):
         _write(out / "forecasts.csv", _csv(results.forecasts))
     return page
+
+
+def _clear(out: Path) -> None:
+    """Remove what an earlier report wrote there and this one may not: the table of steps that failed then, say."""
+    for pattern in ("claims.csv", "robustness.csv", "variants.csv", "forecasts.csv", "tables/*.csv", "tables/*.tex",
+                    "figures/*.svg"):  # fmt: skip
+        for path in out.glob(pattern):
+            path.unlink()
 
 
 def view(frames: Frames) -> dict[str, Any]:
