@@ -216,11 +216,11 @@ class Ray:
     def _look(self) -> None:
         """See what the cluster has now. `capacity`: what the engine says, else some more than there is room for."""
         self._nodes, self._looked = nodes(), time.monotonic()
-        room = max(1, places(self._nodes, needs(self.engine, 0)))
+        room = max(1, places(self._nodes, needs(self.engine)))
         self.capacity = self.engine.workers or (1 + _AHEAD) * room
 
     def _needs(self, step: Step) -> dict[str, float]:
-        return needs(self.engine, self._gpus(step))
+        return needs(self.engine, self._gpus(step), self.engine.processes_of(step))
 
     def _gpus(self, step: Step) -> float:
         """GPUs of a step. Where nobody says so and the cluster has some, one for each step that runs a model: else all

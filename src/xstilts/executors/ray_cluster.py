@@ -78,9 +78,9 @@ def nodes() -> list[dict[str, float]]:
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
-def needs(engine: Engine, gpus: float) -> dict[str, float]:
-    """What a step is given, in the same terms."""
-    asked = {"CPU": engine.cpus, "GPU": gpus, "memory": (engine.memory or 0) * 2**30}
+def needs(engine: Engine, gpus: float = 0.0, processes: int = 1) -> dict[str, float]:
+    """What a step of so many processes is given, in the same terms."""
+    asked = {"CPU": engine.cpus * processes, "GPU": gpus, "memory": (engine.memory or 0) * 2**30}
     return {name: amount for name, amount in asked.items() if amount}
 
 

@@ -195,6 +195,8 @@ class Store:
                 work.progress = progress
             began = time.perf_counter()
             (run or step.run)(work)
+            if halvings:
+                work.notes["halvings"] = halvings
             manifest = describe(step, label, temporary, time.perf_counter() - began, work.notes)
             (temporary / MANIFEST).write_bytes(render(manifest))
             temporary.chmod(0o755)

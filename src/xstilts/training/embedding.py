@@ -21,7 +21,7 @@ _TOKENS = 8192
 @torch.inference_mode()
 def embed(
     encoder: Any, tokenizer: Any, features: Sequence[Feature], places: Sequence[Place], precision: str,
-    progress: Callable[[int, int], None],
+    progress: Callable[[int, int], None], halvings: int = 0,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], dict[str, Any]]:  # fmt: skip
     """(mean vector [H], vectors of the places [places, H], notes for the manifest), from the last layer.
 
@@ -40,7 +40,7 @@ def embed(
         of_feature.setdefault(place.feature, []).append(k)
     context, name = arithmetic(precision)
     done = 0
-    for indices in evaluation_batches([size_of(f) for f in features], _TOKENS):
+    for indices in evaluation_batches([size_of(f) for f in features], _TOKENS >> halvings):
         part = [features[i] for i in indices]
         batch = collate(part, tokenizer.pad_token_id, where)
         with context:
