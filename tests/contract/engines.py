@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import time
+from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
@@ -25,7 +27,18 @@ def engine_for(name: str, tmp_path: Path) -> Engine:
     """The engine that an executor's tests run on: two steps at a time where it can."""
     if name == "slurm":
         slurm_cluster.in_reach()
-    return Engine(executor=name, workers=2)
+    return Engine(executor=name, workers=2, address=ray_address() if name == "ray" else None)
+
+
+@cache
+def ray_address() -> str:
+    """Of a Ray cluster that all tests share: to start one takes seconds. It ends with the test process."""
+    from ray.cluster_utils import Cluster
+
+    node = {"num_cpus": 2, "object_store_memory": 80 * 2**20, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=node)
+    atexit.register(cluster.shutdown)
+    return str(cluster.address)
 
 
 class Toy(Step):

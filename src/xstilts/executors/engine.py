@@ -16,6 +16,10 @@ _UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 KINDS = ("Prepare", "Translate", "Pretrain", "Perturb", "Pair", "Train", "Predict", "Score", "Embed", "Forecast")
 
 
+MODELS = ("Translate", "Pretrain", "Perturb", "Train", "Predict", "Embed")
+"""Kinds that run a model."""
+
+
 def read_duration(value: Any) -> float:
     """Seconds of `90`, `90 s`, `10 min`, `4 h` or `2 d`. Raises `ValueError` for anything else."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|h|d)?", str(value).strip())
@@ -102,8 +106,11 @@ class Engine(BaseModel):
         return value
 
     def gpus_of(self, step: Step) -> float:
-        """GPUs that a step is given."""
-        return self.gpus.get(step.kind, float(self.processes_of(step) if self.gpus.get("Train") else 0))
+        """GPUs that a step is given: what is said of its kind. Where something is said, but not of its kind, one for
+        each of its processes if it runs a model."""
+        if step.kind in self.gpus:
+            return self.gpus[step.kind]
+        return float(self.processes_of(step)) if self.gpus and step.kind in MODELS else 0.0
 
     def processes_of(self, step: Step) -> int:
         """Processes that a step runs in."""

@@ -30,7 +30,7 @@ try:
 except ImportError:
     raise UserError("the executor ray needs Ray, which is not installed", remedy="pip install 'xstilts[ray]'") from None
 
-from xstilts.executors.engine import Engine
+from xstilts.executors.engine import MODELS, Engine
 from xstilts.executors.job import Job, again, overdue
 from xstilts.executors.pool_worker import GRACE
 from xstilts.executors.ray_cluster import connect, lacking, needs, nodes, places
@@ -44,8 +44,6 @@ _TICK, _LOOK = 1.0, 5.0
 """Seconds between two looks at time limits, and at what the cluster has."""
 _AHEAD = 4
 """Steps that wait for each one that runs: so that no worker ever does, and a cluster that grows by demand sees some."""
-_MODELS = ("Translate", "Pretrain", "Perturb", "Train", "Predict", "Embed")
-"""Kinds of steps that run a model."""
 _LESS = "ask for less (gpus, cpus, memory of the engine file), or add such a node and run again"
 
 
@@ -227,4 +225,4 @@ class Ray:
         would run on processors, side by side with idle GPUs."""
         if self.engine.gpus or not any(node.get("GPU") for node in self._nodes):
             return self.engine.gpus_of(step)
-        return float(self.engine.processes_of(step)) if step.kind in _MODELS else 0.0
+        return float(self.engine.processes_of(step)) if step.kind in MODELS else 0.0
