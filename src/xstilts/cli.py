@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from pathlib import Path
@@ -233,6 +234,7 @@ def status(
     from xstilts.watch_screen import follow, print_status
 
     looking = Watch(make_plan(Study.load(study, select)), find_store(store))
+    gc.freeze()  # a plan of 100,000 steps has no garbage, and to search it takes its time
     if watch:
         try:
             sys.exit(0 if follow(looking, interval, as_json) else 1)

@@ -39,10 +39,10 @@ def stoppable() -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, Stopped) as stop:
-        number: int = stop.number if isinstance(stop, Stopped) else int(signal.SIGINT)
-        how = "" if number == signal.SIGINT else f" by {signal.Signals(number).name}"
+        cause = stop.number if isinstance(stop, Stopped) else int(signal.SIGINT)
+        how = "" if cause == signal.SIGINT else f" by {signal.Signals(cause).name}"
         print(f"\nstopped{how}; run the same command again to go on where it stopped", file=sys.stderr)
-        sys.exit(128 + number)
+        sys.exit(128 + cause)
     finally:
         for number in taken:
             signal.signal(number, before[number])

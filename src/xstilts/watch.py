@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+from xstilts.cost.estimate import time_left
 from xstilts.events import Tail, events_file
-from xstilts.graph import Plan
+from xstilts.graph import Plan, needed
 from xstilts.runners import Runners
-from xstilts.screens import KINDS, plan_facts
+from xstilts.screens import KINDS
+from xstilts.step import Step
 from xstilts.store import Store
 
 STATES = ("done", "running", "failed", "blocked", "to do")
@@ -25,8 +28,7 @@ class Watch:
 
     def __init__(self, plan: Plan, store: Store) -> None:
         self.plan, self.store = plan, store
-        self._inputs = {key: step.inputs() for key, step in plan.steps.items()}
-        self._asked = [key for cell in plan.cells for key in (cell.score, cell.dev) if key is not None]
+        self._kinds = Counter(step.kind for step in plan.steps.values())
         self._done: set[str] = set()
         self._failures: dict[str, dict[str, Any]] = {}
         self._pace = Pace(Tail(events_file(store, plan.study.name)))
@@ -41,23 +43,22 @@ class Watch:
         or waits for what failed, and no run is alive).
         """
         steps, labels = self.plan.steps, self.plan.labels
-        # what is done stays done: over a network folder only what is not known costs a request
-        self._done |= self.store.done(step for key, step in steps.items() if key not in self._done)
-        ahead = self._ahead()
+        ahead = needed(self.plan, self._known)
         self._pace.read(self._runners)
         self._runners.look()
         holders = self._runners.holders(ahead)
         reasons = self._failed()
         failed = {key: reasons[key] for key in steps if key in reasons and key in ahead and key not in holders}
         blocked = self._blocked(ahead, set(failed))
-        kinds = {kind: dict.fromkeys(("steps", *STATES), 0) for kind in KINDS}
-        for key, step in steps.items():
+        kinds = {kind: dict.fromkeys(("steps", *STATES), 0) for kind in (*KINDS, *self._kinds)}
+        for kind, n in self._kinds.items():
+            kinds[kind]["steps"] = kinds[kind]["done"] = n
+        for key in ahead:
             state = (
-                "done" if key not in ahead else "running" if key in holders else "failed" if key in failed
-                else "blocked" if key in blocked else "to do"
-            )  # fmt: skip
-            for column in ("steps", state):
-                kinds.setdefault(step.kind, dict.fromkeys(("steps", *STATES), 0))[column] += 1
+                "running" if key in holders else "failed" if key in failed else "blocked" if key in blocked else "to do"
+            )
+            kinds[steps[key].kind]["done"] -= 1
+            kinds[steps[key].kind][state] += 1
         runs = self._pace.runs_alive(self._runners)
         left = len(ahead) - len(failed) - len(blocked)
         state = "done" if not ahead else "running" if runs or holders else "idle" if left else "stuck"
@@ -73,20 +74,18 @@ class Watch:
             "failures": [named[key] | {"remedy": ""} | why for key, why in failed.items()],
         }  # fmt: skip
 
-    def _ahead(self) -> set[str]:
-        """Steps that are not done and on the way to something the study asks for."""
-        ahead = {key for key in self._asked if key not in self._done}
-        for key in reversed(self.plan.steps):
-            if key in ahead:
-                ahead.update(i for i in self._inputs[key] if i not in self._done)
-        return ahead
+    def _known(self, steps: Iterable[Step]) -> set[str]:
+        """Which of some steps are done. What is done stays done: over a network folder only what is not known costs a
+        request."""
+        self._done |= self.store.done(step for step in steps if step.key not in self._done)
+        return self._done
 
     def _blocked(self, ahead: set[str], failed: set[str]) -> set[str]:
         if not failed:
             return set()
         broken = set(failed)
         for key in self.plan.steps:
-            if key in ahead and not broken.isdisjoint(self._inputs[key]):
+            if key in ahead and not broken.isdisjoint(self.plan.inputs(key)):
                 broken.add(key)
         return broken - failed
 
@@ -100,7 +99,7 @@ class Watch:
         another step. What they have spent on their steps so far is taken off."""
         now = time.monotonic()
         if self._rest_of != len(ahead) and now - self._rest_at >= 20 * self._rest_cost:
-            self._rest = plan_facts(self.plan, self.store)["rest"]
+            self._rest = time_left(self.plan, self.store, ahead).rounded()
             self._rest_of, self._rest_at, self._rest_cost = len(ahead), now, time.monotonic() - now
         rest, spent, workers = self._rest, sum(one["seconds"] for one in running), max(1, len(running))
         left = {

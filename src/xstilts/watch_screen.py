@@ -121,7 +121,7 @@ def _speed(facts: dict[str, Any]) -> str:
 
 
 def _left(facts: dict[str, Any]) -> str:
-    rest, left, workers = facts["rest"], facts["rest"].get("left"), facts["rest"].get("workers")
+    left, workers = facts["rest"].get("left"), facts["rest"].get("workers")
     if facts["state"] in ("done", "stuck") or left is None:
         return ""
     where = "one worker" if workers < 2 else f"{workers} workers"

@@ -121,7 +121,7 @@ def test_what_is_wrong_is_said_before_the_run_is_detached(folder: Path) -> None:
 
 def test_a_run_that_breaks_off_at_once_is_no_success(folder: Path) -> None:
     """When the detached run ends before it has begun, its last words are in this terminal, with exit code 2."""
-    # in the foreground this module is not met: -m puts the folder first on the path of the child too, so only it is told
+    # -m puts the folder first on the path of the foreground too, so only the child is told
     (folder / "sitecustomize.py").write_text(
         "import os, sys\nif '--detach' not in sys.orig_argv and 'run' in sys.orig_argv: print('no air'); os._exit(3)\n"
     )
@@ -133,7 +133,7 @@ def test_a_run_that_breaks_off_at_once_is_no_success(folder: Path) -> None:
 
 
 def test_kill_ends_a_run_in_one_line(folder: Path) -> None:
-    """SIGTERM to a run: one line, exit code 143, no worker left, no half-written step, and the log says it was stopped."""
+    """SIGTERM to a run: one line, exit code 143, no worker left, no half-written step; the log says it was stopped."""
     (folder / "mini.yaml").write_text(STUDY.replace(*LONG))
     process = subprocess.Popen(
         [*XSTILTS, "run", "mini.yaml", "--workers", "2"],
@@ -155,7 +155,7 @@ def test_kill_ends_a_run_in_one_line(folder: Path) -> None:
 
 
 def test_a_closed_terminal_ends_a_run_that_is_not_detached(folder: Path) -> None:
-    """Closing the terminal of a run is like Ctrl-C, though there is nothing left to print on: exit code 129, stopped."""
+    """Closing the terminal of a run is like Ctrl-C, with nothing left to print on: exit code 129, stopped."""
     (folder / "mini.yaml").write_text(STUDY.replace(*LONG))
     with terminal(folder, [*XSTILTS, "run", "mini.yaml", "--executor", "inline"]) as (process, _):
         wait_for(lambda: training(folder))

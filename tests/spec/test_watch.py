@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -37,7 +38,7 @@ def plan() -> Plan:
 @pytest.fixture(autouse=True)
 def estimated(monkeypatch: pytest.MonkeyPatch) -> None:
     """One worker takes as long as `REST` says."""
-    monkeypatch.setattr(watching, "plan_facts", lambda plan, store: {"rest": REST})
+    monkeypatch.setattr(watching, "time_left", lambda plan, store, ahead: SimpleNamespace(rounded=lambda: REST))
 
 
 def finish(store: Store, steps: Iterable[Step]) -> None:
@@ -99,8 +100,8 @@ def test_every_step_has_one_state(tmp_path: Path, plan: Plan) -> None:
 
 
 def test_what_nothing_waits_for_is_not_to_do(tmp_path: Path, plan: Plan) -> None:
-    """A study whose scores are all there is done, though its checkpoints are not."""
-    finish(Store(tmp_path), of_kind(plan, "Score"))
+    """A study whose scores and predictions are all there is done, though its checkpoints are not."""
+    finish(Store(tmp_path), of_kind(plan, "Score") + of_kind(plan, "Predict"))
     facts = Watch(plan, Store(tmp_path)).look()
     assert facts["state"] == "done" and states(facts) == {"done": len(plan.steps)}
 
@@ -207,28 +208,32 @@ def test_time_left_is_shared_by_the_workers(tmp_path: Path, plan: Plan) -> None:
 
 def test_looking_costs_little(tmp_path: Path, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps known to be done are not asked for again, and an estimate that takes long is not taken at every look."""
-    asked: list[int] = []
+    asked: list[str] = []
     estimates = 0
 
     class Counting(Store):
         def done(self, steps: Iterable[Step]) -> set[str]:
             listed = list(steps)
-            asked.append(len(listed))
+            asked.extend(step.key for step in listed)
             return super().done(listed)
 
-    def slow(plan: Plan, store: Store) -> dict[str, Any]:
+    def slow(plan: Plan, store: Store, ahead: set[str]) -> Any:
         nonlocal estimates
         estimates += 1
         time.sleep(0.3)
-        return {"rest": REST}
+        return SimpleNamespace(rounded=lambda: REST)
 
-    monkeypatch.setattr(watching, "plan_facts", slow)
+    monkeypatch.setattr(watching, "time_left", slow)
     store = Counting(tmp_path)
     watch = Watch(plan, store)
-    for step in list(plan.steps.values())[:5]:
+    first = list(plan.steps.values())[:5]
+    for step in first:
         watch.look()
         finish(store, [step])
-    assert asked == [len(plan.steps) - i for i in (0, 0, 1, 2, 3)]
+    assert [asked.count(step.key) for step in first] == [1, 2, 3, 4, 5]
+    watch.look()
+    watch.look()
+    assert [asked.count(step.key) for step in first] == [2, 3, 4, 5, 6]
     assert estimates == 1
 
 
@@ -241,7 +246,7 @@ def test_watching_ends_with_the_study(tmp_path: Path, plan: Plan, capsys: pytest
         def look(watch: Watch = watch, before: Any = watch.look) -> dict[str, Any]:
             facts: dict[str, Any] = before()
             if facts["state"] != "done":
-                finish(watch.store, of_kind(plan, "Score"))
+                finish(watch.store, of_kind(plan, "Score") + of_kind(plan, "Predict"))
             return facts
 
         watch.look = look  # type: ignore[method-assign]

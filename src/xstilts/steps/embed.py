@@ -60,9 +60,7 @@ class Embed(Step):
         )
         spec = Spec.of(self.options, (), encoder.config.num_hidden_layers)
         features, found = places(self.shape, rows, tokenizer, spec, self.vectors)
-        mean, vectors, notes = embed(
-            encoder, tokenizer, features, found, self.precision, work.progress, work.halvings
-        )
+        mean, vectors, notes = embed(encoder, tokenizer, features, found, self.precision, work.progress, work.halvings)
         work.notes.update(notes, examples=len(rows))
         np.save(work.out / "mean.npy", mean)
         if self.vectors:
