@@ -9,6 +9,8 @@ import pytest
 from tests.conftest import REPOSITORY
 
 from xstilts.cli import app, data_app
+from xstilts.executors import EXECUTORS
+from xstilts.executors.engine import Engine
 from xstilts.study import Study
 from xstilts.tasks import TASKS
 from xstilts.tasks.page import page
@@ -39,6 +41,16 @@ def test_what_the_pages_on_studies_show_is_valid(text: str, tmp_path: Path) -> N
     around = "name: shown\nmodel: xlm-roberta-base\ndata: data\ntargets: [xnli, xquad]\nlanguages: [en, de]\n\n"
     (tmp_path / "study.yaml").write_text(around + text)
     assert Study.load(tmp_path / "study.yaml").arms
+
+
+ENGINES = blocks((REPOSITORY / "docs" / "scale.md").read_text("utf-8"), "yaml")
+
+
+@pytest.mark.parametrize("text", ENGINES, ids=range(len(ENGINES)))
+def test_the_engine_files_that_the_page_on_scale_shows_are_valid(text: str, tmp_path: Path) -> None:
+    """Each block loads as it stands."""
+    (tmp_path / "engine.yaml").write_text(text)
+    assert Engine.load(tmp_path / "engine.yaml").executor in EXECUTORS.targets()
 
 
 def test_the_rule_for_degenerate_runs_is_the_one_that_is_applied() -> None:
