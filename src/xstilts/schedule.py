@@ -61,13 +61,11 @@ class Watcher:
         """`done` of `total` examples have passed through a step."""
 
     def end(self, step: Step, error: str | None) -> None:
-        """A step has ended; `error` is why it failed, None if it did not."""
+        """A step has ended; `error` is why it failed, None if it did not. What another run has done meanwhile ends
+        without a start."""
 
     def elsewhere(self, step: Step, who: str) -> None:
         """A step that is ready is being done by another run on this store, which `who` names."""
-
-    def reuse(self, step: Step) -> None:
-        """Another run has done a step meanwhile: it ends without having been started."""
 
 
 def schedule(
@@ -154,7 +152,7 @@ class _Run:
     def reuse(self, key: str) -> None:
         """Another run has done a step meanwhile."""
         self.outcome.reused.append(key)
-        self.watcher.reuse(self.plan.steps[key])
+        self.watcher.end(self.plan.steps[key], None)
         self.graph.done(key)
 
     def look_elsewhere(self) -> None:

@@ -148,15 +148,12 @@ def test_a_claim_that_was_never_written_does_not_hold_for_ever(tmp_path: Path) -
 
 class Waiting(Watcher):
     def __init__(self, folder: Path) -> None:
-        self.folder, self.seen, self.reused = folder, [], 0
+        self.folder, self.seen = folder, []
 
     def elsewhere(self, step: Step, who: str) -> None:
         self.seen.append(who)
         # the other run gives up without a result
         (self.folder / "runners" / "other.json").unlink()
-
-    def reuse(self, step: Step) -> None:
-        self.reused += 1
 
 
 def test_what_another_run_gave_up_is_done_here(tmp_path: Path) -> None:
