@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import heapq
 import logging
+import os
 import time
 from collections.abc import Iterable
 from contextlib import closing
@@ -197,8 +198,16 @@ def explain(error: Exception) -> tuple[str, str]:
         return str(error), ""
     first = str(error).strip().split("\n")[0]
     reason = f"{type(error).__name__}: {first}" if first else type(error).__name__
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if _is(error, errno.ENOSPC, errno.EDQUOT):
         return f"the disk is full ({reason})", "make room, with `xstilts store gc STUDY` for one; then run again"
-    if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+    if _is(error, errno.EROFS, errno.EACCES, errno.EPERM):
         return f"the store cannot be written to ({reason})", "make its folder writable; then run again"
     return reason, ""
+
+
+def _is(error: Exception, *numbers: int) -> bool:
+    """Whether an error is the system's, of one of these numbers. Libraries that write files themselves have errors of
+    their own, and the system's words in them."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in numbers
+    return any(f"{os.strerror(number)} (os error {number})" in str(error) for number in numbers)

@@ -14,7 +14,7 @@ from tests.conftest import mini
 from xstilts.executors import get_executor
 from xstilts.graph import Arm, Cell, Plan
 from xstilts.models.identity import Model
-from xstilts.schedule import Outcome, Watcher, schedule
+from xstilts.schedule import Outcome, Watcher, explain, schedule
 from xstilts.step import Step, Work
 from xstilts.store import Store
 
@@ -103,6 +103,17 @@ def test_a_store_that_becomes_read_only_ends_in_lines_and_loses_nothing(small_di
     assert all("writable" in remedy for remedy in outcome.remedies.values())
     remount(small_disk, "rw")
     assert len(run(study(*steps), store).reused) == 1
+
+
+def test_a_librarys_own_error_for_a_full_disk_is_known(small_disk: Path) -> None:
+    """What safetensors raises when weights do not fit on the disk is told as a full disk too."""
+    import torch
+    from safetensors.torch import save_file
+
+    with pytest.raises(Exception, match="No space left") as caught:
+        save_file({"a": torch.zeros(2_000_000)}, small_disk / "weights")
+    reason, remedy = explain(caught.value)
+    assert reason.startswith("the disk is full") and "store gc" in remedy
 
 
 def test_no_space_is_told_from_other_failures(tmp_path: Path) -> None:
