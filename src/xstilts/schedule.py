@@ -200,8 +200,10 @@ def explain(error: Exception) -> tuple[str, str]:
     reason = f"{type(error).__name__}: {first}" if first else type(error).__name__
     if _is(error, errno.ENOSPC, errno.EDQUOT):
         return f"the disk is full ({reason})", "make room, with `xstilts store gc STUDY` for one; then run again"
-    if _is(error, errno.EROFS, errno.EACCES, errno.EPERM):
+    if _is(error, errno.EROFS):
         return f"the store cannot be written to ({reason})", "make its folder writable; then run again"
+    if _is(error, errno.EACCES, errno.EPERM):
+        return reason, "give yourself the right to that file or folder; then run again"
     return reason, ""
 
 
