@@ -199,21 +199,23 @@ def fill_the_disk(place: Place) -> str:
 
 
 def freeze_the_disk(place: Place) -> str:
-    """The store's disk becomes read-only in the middle of a training; later it is writable again."""
+    """The store becomes read-only in the middle of a training; later it is writable again."""
     with mounted(place.store, "size=200m"):
         with place.started(place.run()) as process:
             until(place.trainings, "a training")
-            subprocess.run(["mount", "-f", "-o", "remount,ro", place.store], check=False, capture_output=True)
-            subprocess.run(["mount", "-o", "remount,ro", place.store], check=False, capture_output=True)
-            output, errors = process.communicate(timeout=PATIENCE)
+            # laid over the store: a disk with open files cannot be made read-only
+            subprocess.run(["mount", "--bind", place.store, place.store], check=True)
+            subprocess.run(["mount", "-o", "remount,bind,ro", place.store], check=True)
+            _, errors = process.communicate(timeout=PATIENCE)
         refused = place.do(place.run())
-        subprocess.run(["mount", "-o", "remount,rw", place.store], check=True)
+        subprocess.run(["umount", place.store], check=True)
+        assert process.returncode and refused.returncode and "Traceback" not in errors, errors
         place.do(place.run())
         subprocess.run(["cp", "-r", place.store, place.folder / "kept"], check=True)
     place.store.rmdir()
     (place.folder / "kept").rename(place.store)
-    assert "Traceback" not in errors
-    return last_line(refused.stderr)
+    failed = next(line for line in errors.splitlines() if "Read-only" in line)
+    return f"{failed.replace(str(place.folder), '…')}; then, at the start: {last_line(refused.stderr)}"
 
 
 @contextmanager
