@@ -338,8 +338,8 @@ def run_out_of_memory(place: Place) -> str:
     same = sum(answers[0][name] == answers[1].get(name) for name in answers[0])
     subprocess.run(["rm", "-rf", place.store], check=True)
     place.study()
-    return (f"{killed} workers killed at a limit of {limit} MB (needed: {peak} MB); the run ends with all steps done, "
-            f"weights {apart:.0e} of their length away from those without a limit, {same} of {len(answers[0])} files "
+    return (f"workers killed: {killed}, at a limit of {limit} MB (needed: {peak} MB); the run ends with all steps "
+            f"done, weights {apart:.0e} of their length away from those without a limit, {same} of {len(answers[0])} files "
             "of predictions the same")  # fmt: skip
 
 

@@ -52,8 +52,8 @@ class Slurm(BaseModel):
     """Longest that a job may run. A step that is not done by then is requeued and goes on."""
     setup: tuple[str, ...] = ()
     """Shell lines before a step, such as `module load cuda`."""
-    more: dict[str, str | int] = {}
-    """Other options of `sbatch` by their long names: `{nice: 100}`."""
+    more: dict[str, str | int | bool] = {}
+    """Other options of `sbatch` by their long names: `{nice: 100, exclusive: true}`."""
 
 
 class Engine(BaseModel):
