@@ -339,8 +339,8 @@ def run_out_of_memory(place: Place) -> str:
     subprocess.run(["rm", "-rf", place.store], check=True)
     place.study()
     return (f"workers killed: {killed}, at a limit of {limit} MB (needed: {peak} MB); the run ends with all steps "
-            f"done, weights {apart:.0e} of their length away from those without a limit, {same} of {len(answers[0])} files "
-            "of predictions the same")  # fmt: skip
+            f"done, weights {apart:.0e} of their length away from those without a limit, {same} of {len(answers[0])} "
+            "files of predictions the same")  # fmt: skip
 
 
 def oom_kills() -> int:
