@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections import Counter
@@ -118,19 +119,22 @@ def train(
     modules = nn.ModuleList([encoder, *heads.values()])
     parameters = [p for p in modules.parameters() if p.requires_grad]
     trained = Trained(encoder, heads)
-    keeper = Keeper(partial, save_every, {**versions(), "arithmetic": arithmetic_name, "device": where.type})
-    done, pieces, last, step, before = 0, 0, float("nan"), 0, 0
+    made_by = {**versions(), "arithmetic": arithmetic_name, "device": where.type, "weights": _names(modules)}
+    keeper = Keeper(partial, save_every, made_by)
+    done, pieces, last, step, written = 0, 0, float("nan"), 0, ""
     state = keeper.find()
     if state is not None:
         _restore(state, modules, optimiser, best)
-        step = before = state.step
+        step, written = state.step, state.log
         done, pieces, last = state.facts["seen"]
         trained.losses.update(state.facts["losses"])
-        for turn in order[:before]:
+        for turn in order[:step]:
             next(batches[turn])  # what has been learned from already
+        state = None  # several times as large as the weights
     with log.open("w", encoding="utf-8") as lines:
-        lines.write(state.log if state is not None else "")
-        for step, turn in enumerate(order[before:], start=before + 1):
+        lines.write(written)
+        for step in range(step + 1, steps + 1):
+            turn = order[step - 1]
             learner, part = learners[turn], next(batches[turn])
             share = min(step / warmup, (steps - step + 1) / max(1, steps - warmup + 1))
             for group, peak in zip(optimiser.param_groups, peaks, strict=True):
@@ -175,6 +179,12 @@ def train(
         **chosen,
     }  # fmt: skip
     return trained
+
+
+def _names(modules: nn.Module) -> str:
+    """A hash of the names and sizes of what is trained: the same code gives the same."""
+    found = [f"{name} {tuple(p.shape)}" for name, p in modules.named_parameters() if p.requires_grad]
+    return hashlib.sha256("\n".join(found).encode()).hexdigest()
 
 
 def _state(

@@ -51,7 +51,7 @@ class Best:
         self._weights = [{} for _ in self.modules] if tensors else []
         for key, tensor in tensors.items():
             number, _, name = key.partition(".")
-            self._weights[int(number)][name] = tensor
+            self._weights[int(number)][name] = tensor.clone()
 
     @torch.no_grad()
     def restore(self) -> dict[str, Any]:

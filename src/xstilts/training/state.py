@@ -14,13 +14,15 @@ import logging
 import os
 import shutil
 import time
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from xstilts.step import Interval
@@ -28,6 +30,7 @@ from xstilts.store.hashes import sha256_of
 
 log = logging.getLogger("xstilts")
 
+_FILES = ("state.safetensors", "log.jsonl")
 _SHARE = 20
 """A save is followed by at least so many times its own duration without one: at most 5 % of the time is spent on it."""
 
@@ -39,6 +42,7 @@ class State:
     step: int
     """Optimiser steps done."""
     tensors: dict[str, Tensor]
+    """Parts of a file that goes with the next save: to be copied."""
     facts: dict[str, Any]
     """Plain values; JSON gives back the very same floats."""
     log: str
@@ -68,34 +72,39 @@ class Keeper:
         state, not the training."""
         assert self.folder is not None
         began = time.monotonic()
-        new = self.folder / f".{step:09}-{os.getpid()}"
+        new = self.folder / f".{step:09}-{uuid.uuid4().hex[:8]}"
         try:
             new.mkdir(parents=True, exist_ok=True)
             save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, new / "state.safetensors")
             (new / "log.jsonl").write_bytes(b"" if written is None else written.read_bytes())
-            files = {name: sha256_of(new / name) for name in ("state.safetensors", "log.jsonl")}
+            files = {name: sha256_of(new / name) for name in _FILES}
             state = {"step": step, "made_by": self.made_by, "facts": facts, "files": files}
             (new / "state.json").write_text(json.dumps(state | {"seal": _seal(state)}), "utf-8")
-            for path in new.iterdir():
+            for path in (*new.iterdir(), new):
                 _to_disk(path)
             if not (self.folder / f"{step:09}").exists():  # two workers may do the same step: both save the same
                 new.rename(self.folder / f"{step:09}")
+                _to_disk(self.folder)
             for old in self._kept():
                 if int(old.name) < step:
                     shutil.rmtree(old, ignore_errors=True)
-        except OSError as error:
-            log.warning("the state after step %d cannot be saved (%s); the training goes on", step, error.strerror)
+        except (OSError, SafetensorError) as error:  # safetensors writes itself, and has an error of its own for it
+            log.warning("the state after step %d cannot be saved (%s); the training goes on", step, error)
         finally:
             shutil.rmtree(new, ignore_errors=True)
             self._saved = time.monotonic()
             self._cost = self._saved - began
 
     def find(self) -> State | None:
-        """The newest state that is whole and was made by the same; None where the training begins anew."""
+        """The newest state that is whole and was made by the same; None where the training begins anew. What a worker
+        that was killed in a save has left goes."""
+        if self.folder is not None:
+            for left in self.folder.glob(".*-*"):
+                shutil.rmtree(left, ignore_errors=True)
         for folder in self._kept():
             try:
                 return self._read(folder)
-            except (OSError, ValueError, KeyError, TypeError) as reason:
+            except (OSError, SafetensorError, ValueError, KeyError, TypeError) as reason:
                 log.warning("the state %s is not gone on from: %s", folder, reason)
                 shutil.rmtree(folder, ignore_errors=True)
         return None
@@ -107,12 +116,12 @@ class Keeper:
             raise ValueError("state.json is damaged")
         if state["made_by"] != self.made_by:
             raise ValueError("other versions, or other arithmetic, made it")
-        contents = {name: (folder / name).read_bytes() for name in state["files"]}
-        for name, content in contents.items():
-            if hashlib.sha256(content).hexdigest() != state["files"][name]:
+        for name in _FILES:
+            if sha256_of(folder / name) != state["files"][name]:
                 raise ValueError(f"{name} is damaged")
-        tensors = load(contents["state.safetensors"])
-        return State(state["step"], tensors, state["facts"], contents["log.jsonl"].decode())
+        # mapped, not read: a state is several times as large as the weights
+        tensors = load_file(folder / "state.safetensors")
+        return State(state["step"], tensors, state["facts"], (folder / "log.jsonl").read_text("utf-8"))
 
     def _kept(self) -> list[Path]:
         """Folders of states, the newest first."""
@@ -166,7 +175,7 @@ def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Te
             _, number, name = key.split(".")
             parameter = parameters[int(number)]
             # counters stay where the optimiser makes them: on the processor, but for fused ones on an accelerator
-            optimiser.state[parameter][name] = tensor.to(parameter.device)
+            optimiser.state[parameter][name] = tensor.to(parameter.device, copy=True)
 
 
 def _parameters(optimiser: torch.optim.Optimizer) -> list[Tensor]:

@@ -102,9 +102,10 @@ def pretrain(
     peaks = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
     learned = [*model.parameters(), *words.parameters(), *predicted.parameters()]
     state = keeper.find()
-    losses: list[float] = [] if state is None else state.facts["losses"]
+    begin, losses = 0, list[float]()
     if state is not None:
         _restore(state, learned, optimizers)
+        begin, losses, state = state.step, state.facts["losses"], None
     for step, rows in enumerate(islice(batches(ids, recipe.batch, draw), recipe.steps)):
         inputs = np.full((len(rows), max(len(ids[row]) for row in rows)), _PAD, dtype=np.int64)
         for number, row in enumerate(rows):
@@ -112,7 +113,7 @@ def pretrain(
         gold, attention = inputs.copy(), inputs != _PAD
         share = np.where(pairs[rows], recipe.masked_pairs, recipe.masked)
         chosen = torch.from_numpy(mask(inputs, share, len(tokenizer), draw))
-        if state is not None and step < state.step:
+        if step < begin:
             continue  # learned from already; drawn again, since everything is drawn from one generator
         hidden = model.roberta(
             inputs_embeds=torch.nn.functional.embedding(torch.from_numpy(inputs), words()),
