@@ -121,20 +121,20 @@ def train(
     trained = Trained(encoder, heads)
     made_by = {**versions(), "arithmetic": arithmetic_name, "device": where.type, "weights": _names(modules)}
     keeper = Keeper(partial, save_every, made_by)
-    done, pieces, last, step, written = 0, 0, float("nan"), 0, ""
+    done, pieces, last, before, written = 0, 0, float("nan"), 0, ""
     state = keeper.find()
     if state is not None:
         _restore(state, modules, optimiser, best)
-        step, written = state.step, state.log
+        before, written = state.step, state.log
         done, pieces, last = state.facts["seen"]
         trained.losses.update(state.facts["losses"])
-        for turn in order[:step]:
+        for turn in order[:before]:
             next(batches[turn])  # what has been learned from already
         state = None  # several times as large as the weights
+    step = before
     with log.open("w", encoding="utf-8") as lines:
         lines.write(written)
-        for step in range(step + 1, steps + 1):
-            turn = order[step - 1]
+        for step, turn in enumerate(order[before:], start=before + 1):
             learner, part = learners[turn], next(batches[turn])
             share = min(step / warmup, (steps - step + 1) / max(1, steps - warmup + 1))
             for group, peak in zip(optimiser.param_groups, peaks, strict=True):
