@@ -142,8 +142,9 @@ class Pace:
         elif what == "step-start":
             # of examples that a saved state brings along none was done now
             self._steps[key] = event | {"done": None if event.get("resumed") else 0, "total": 0}
-        elif what in ("step-progress", "step-end") and key in self._steps:
-            known, ended = self._steps[key], what == "step-end"
+        elif what in ("step-progress", "step-end"):
+            # what started too far back for the tail counts from here on
+            known, ended = self._steps.setdefault(key, {"at": 0.0, "done": None}), what == "step-end"
             done = event["examples" if ended else "done"]
             new = 0 if known["done"] is None else max(0, done - known["done"])
             known |= {"done": done, "total": event.get("total", 0)}

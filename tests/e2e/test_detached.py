@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +19,8 @@ import psutil
 import pytest
 
 from xstilts.detach import stoppable
+from xstilts.runners import Runners
+from xstilts.store.claims import Claims
 
 STUDY = """\
 name: mini
@@ -59,28 +63,20 @@ def training(folder: Path) -> bool:
 
 
 @contextmanager
-def terminal(folder: Path, command: list[str]) -> Iterator[tuple[int, int]]:
+def terminal(folder: Path, command: list[str]) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """(process, terminal) of a command that is the leader of a session on a terminal, which is closed at the end: the
     kernel then sends SIGHUP to the session."""
-    process, screen = pty.fork()
-    if process == 0:
-        os.chdir(folder)
-        os.execvp(command[0], command)
+    screen, far = pty.openpty()
+    process = subprocess.Popen(
+        command, cwd=folder, stdin=far, stdout=far, stderr=far, start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )  # fmt: skip
+    os.close(far)
     try:
         yield process, screen
     finally:
         os.close(screen)
-
-
-def read_all(screen: int) -> str:
-    """What is printed until the command ends."""
-    text = b""
-    try:
-        while part := os.read(screen, 4096):
-            text += part
-    except OSError:  # how Linux says that the other side is closed
-        pass
-    return text.decode()
+        process.wait(PATIENCE)
 
 
 def test_a_detached_run_outlives_its_terminal(folder: Path) -> None:
@@ -95,7 +91,7 @@ def test_a_detached_run_outlives_its_terminal(folder: Path) -> None:
         assert "xstilts status mini.yaml --watch" in text and "kill " in text
         report = folder / "reports" / "mini" / "report.html"
         assert not report.exists(), "the study was over before the terminal was closed"
-    assert os.waitstatus_to_exitcode(os.waitpid(shell, 0)[1]) == -signal.SIGHUP
+    assert shell.returncode == -signal.SIGHUP
     pid = int(text.split("kill ")[1].split()[0])
     wait_for(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     assert events(folder)[-1]["how"] == "finished"
@@ -159,8 +155,27 @@ def test_a_closed_terminal_ends_a_run_that_is_not_detached(folder: Path) -> None
     (folder / "mini.yaml").write_text(STUDY.replace(*LONG))
     with terminal(folder, [*XSTILTS, "run", "mini.yaml", "--executor", "inline"]) as (process, _):
         wait_for(lambda: training(folder))
-    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 128 + signal.SIGHUP
+    assert process.returncode == 128 + signal.SIGHUP
     assert events(folder)[-1]["how"] == "stopped"
+
+
+def test_a_killed_run_that_nobody_asked_after_holds_nothing(tmp_path: Path) -> None:
+    """Where nothing reaps processes (a container without an init), a detached run that was killed stays as a zombie;
+    its steps are free and it is not shown as running."""
+    code = f"import time; from pathlib import Path; from xstilts.store.claims import Claims\n\
+Claims(Path({str(tmp_path)!r})).take('key'); print('taken', flush=True); time.sleep(600)"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stdout.readline() == "taken\n"
+    runners = Runners(tmp_path)
+    runners.look()
+    assert set(runners.holders(["key"])) == {"key"}
+    process.kill()
+    wait_for(lambda: psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE)
+    assert not runners.holders(["key"])
+    claims = Claims(tmp_path)
+    assert claims.holder("key") is None and claims.take("key")
+    claims.close()
+    process.communicate()
 
 
 def test_nohup_is_respected() -> None:

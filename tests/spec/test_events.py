@@ -112,6 +112,23 @@ def test_a_line_is_read_once_it_is_whole(tmp_path: Path) -> None:
     assert len(tail.read()) == 1
 
 
+def test_of_a_long_log_the_end_is_read(tmp_path: Path, small: Plan) -> None:
+    """Of what is far back a reader learns which runs there were; of what is recent, and of what comes, everything."""
+    step = next(iter(small.steps.values()))
+    runs = [events(Store(tmp_path), small), events(Store(tmp_path), small)]
+    for run in runs:
+        for _ in range(50):
+            run.start(step)
+            run.end(step, None)
+    size = runs[0].path.stat().st_size
+    whole, tail = Tail(runs[0].path).read(), Tail(runs[0].path, size // 4)
+    some = tail.read()
+    assert [event for event in whole if event["event"] == "run-begin"] == some[:2]
+    assert some[2:] == whole[-len(some) + 2 :] and 0 < len(some) - 2 < len(whole) // 3
+    runs[1].start(step)
+    assert [event["event"] for event in tail.read()] == ["step-start"]
+
+
 @pytest.mark.parametrize("obstacle", ["full", "no folder"])
 def test_a_run_goes_on_without_its_event_log(
     tmp_path: Path, small: Plan, obstacle: str, caplog: pytest.LogCaptureFixture

@@ -151,6 +151,47 @@ def test_a_disk_that_is_full_costs_the_state_and_not_the_training(tmp_path: Path
     assert store.has(step)
 
 
+def test_a_write_that_the_system_refuses_costs_the_state(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A state that does not fit is given up with a warning, leaves nothing, and the one before it stays."""
+    import resource
+
+    import torch
+
+    keeper = Keeper(tmp_path, Interval(steps=1), {})
+    keeper.save(1, {"a": torch.ones(2)}, {})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        # safetensors writes it, and raises an error of its own
+        keeper.save(2, {"a": torch.ones(100_000)}, {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "state after step 2 cannot be saved" in caplog.text
+    assert [path.name for path in tmp_path.iterdir()] == ["000000001"]
+    found = keeper.find()
+    assert found is not None and found.step == 1
+
+
+def test_a_kill_inside_a_save_leaves_the_state_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a save that was broken off before its rename nothing is used or kept; after it both states are there, and the
+    older one is gone on from where the newer is damaged."""
+    import torch
+
+    from xstilts.training import state
+
+    keeper = Keeper(tmp_path, Interval(steps=1), {})
+    keeper.save(1, {"a": torch.ones(2)}, {})
+    with monkeypatch.context() as killed:
+        # nothing is cleaned up after a kill
+        killed.setattr(state.shutil, "rmtree", lambda *_, **__: None)
+        keeper.save(2, {"a": torch.ones(2)}, {})
+        (tmp_path / ".000000003-dead").mkdir()
+    (tmp_path / "000000002" / "state.safetensors").write_bytes(b"")
+    found = keeper.find()
+    assert found is not None and found.step == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["000000001"]
+
+
 def test_states_are_saved_by_steps_and_by_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By steps every so many; by seconds when these have passed, and never so often that it takes more than 5 %."""
     import torch

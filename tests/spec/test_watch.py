@@ -176,6 +176,22 @@ def test_speed_is_that_of_the_last_ten_minutes(tmp_path: Path, plan: Plan) -> No
     assert speed is not None and speed["examples_per_second"] == pytest.approx(5, rel=0.1)
 
 
+def test_what_started_too_far_back_counts_from_here_on(tmp_path: Path, plan: Plan) -> None:
+    """Of a step whose start the tail of the log has not, the examples since its first line there are counted, and its
+    claim says since when it runs."""
+    store, step = Store(tmp_path), of_kind(plan, "Prepare")[0]
+    claims = Claims(tmp_path)
+    claims.take(step.key)
+    os.utime(tmp_path / "claims" / step.key, (time.time() - 5000,) * 2)
+    write(store, begin(7000), {"event": "step-progress", "ago": 60, "key": step.key, "done": 9000, "total": 12_000},
+          {"event": "step-progress", "ago": 30, "key": step.key, "done": 9600, "total": 12_000})  # fmt: skip
+    facts = Watch(plan, store).look()
+    claims.close()
+    assert facts["speed"] == {"seconds": 600, "steps_per_minute": 0.0, "examples_per_second": 1.0}
+    (one,) = facts["running"]
+    assert (one["done"], one["total"]) == (9600, 12_000) and one["seconds"] >= 4999
+
+
 def test_progress_is_that_of_the_event_log(tmp_path: Path, plan: Plan) -> None:
     """A step that runs is shown with its share done and since when it runs; each look takes in what is new."""
     store, step = Store(tmp_path), of_kind(plan, "Prepare")[0]

@@ -168,7 +168,10 @@ class Claims:
             return False
         if runner["space"] == _space():
             try:
-                return abs(psutil.Process(runner["pid"]).create_time() - float(runner["began"])) < 1
+                found = psutil.Process(runner["pid"])
+                # one that was killed, and that its parent has not asked after, still has its number
+                alive = found.status() != psutil.STATUS_ZOMBIE
+                return alive and abs(found.create_time() - float(runner["began"])) < 1
             except psutil.NoSuchProcess:
                 return False
         return self._fresh(self._runners / f"{owner}.json")
