@@ -119,7 +119,8 @@ def test_a_run_that_breaks_off_at_once_is_no_success(folder: Path) -> None:
     """When the detached run ends before it has begun, its last words are in this terminal, with exit code 2."""
     # -m puts the folder first on the path of the foreground too, so only the child is told
     (folder / "sitecustomize.py").write_text(
-        "import os, sys\nif '--detach' not in sys.orig_argv and 'run' in sys.orig_argv: print('no air'); os._exit(3)\n"
+        "import os, sys\n"
+        "if '--detach' not in sys.orig_argv and 'run' in sys.orig_argv: print('no air', flush=True); os._exit(3)\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(folder)}
     done = subprocess.run(
@@ -181,6 +182,8 @@ Claims(Path({str(tmp_path)!r})).take('key'); print('taken', flush=True); time.sl
 def test_nohup_is_respected() -> None:
     """A signal that was ignored before the run stays ignored, and afterwards all are as they were."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # of other tests in this process Ray may have left one
+    others = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         with stoppable():
             assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
@@ -188,3 +191,4 @@ def test_nohup_is_respected() -> None:
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     finally:
         signal.signal(signal.SIGHUP, before)
+        signal.signal(signal.SIGTERM, others)

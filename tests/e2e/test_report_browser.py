@@ -183,14 +183,6 @@ def test_sorting_is_stable(page: Page) -> None:
             assert mine[0] == mine[1]
 
 
-def test_lengths_of_time_are_sorted_as_such(page: Page) -> None:
-    """A minute and a half is longer than 42 seconds."""
-    table = '[aria-label="Time by kind of step"] table'
-    page.click(heading(table, 5))
-    order = [row[5] for row in rows(page, table)]
-    assert [bool(re.search(" h | min ", text)) for text in order] == [True, True, False, False], order
-
-
 def test_the_keyboard_filters(page: Page, study: Results) -> None:
     """Arrows change a list; rows, count and address follow at once."""
     every = int(gains(study.contributions)["primary"].sum())

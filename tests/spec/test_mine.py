@@ -270,7 +270,7 @@ def test_the_pooling_asked_for_is_the_pooling_used(bench: Bench, monkeypatch: py
     """A head without weights follows the options: `cls` is not silently the mean."""
     used: list[str] = []
     read = inference.read
-    monkeypatch.setattr(inference, "read", lambda *a: (used.append(a[2].pooling), read(*a))[1])
+    monkeypatch.setattr(inference, "read", lambda *a, **k: (used.append(a[2].pooling), read(*a, **k))[1])
     for pooling in ("mean", "cls"):
         bench.run("d", options={"max_length": 96, "layer": 1, "pooling": pooling})
     assert list(dict.fromkeys(used)) == ["mean", "cls"]

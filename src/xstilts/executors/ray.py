@@ -115,7 +115,7 @@ class Ray:
             with suppress(deaths.RayError, ConnectionError):
                 for ref in refs:
                     ray.cancel(ref)
-                rest = ray.wait(refs, num_returns=len(refs), timeout=GRACE)[1] if refs else []
+                rest = ray.wait(refs, num_returns=len(refs), timeout=3 * GRACE)[1] if refs else []
                 for ref in rest:
                     ray.cancel(ref, force=True)
                 if self._news is not None:

@@ -3,15 +3,12 @@
 
 const SHOWN = 200; // rows of the table of all gains that are drawn at a time
 const LINK = "#explore?";
-const SECONDS = { h: 3600, min: 60, s: 1 };
 const collator = new Intl.Collator("en", { numeric: true });
 
-/** What a cell is sorted by: its number (an interval's is its lower end, a duration's its seconds) or text; null: none. */
+/** What a cell is sorted by: its number (an interval's is its lower end) or text; null: none. */
 function sortKey(text, numeric) {
   if (text === "" || text === "–") return null;
   if (!numeric) return text;
-  const parts = [...text.matchAll(/([\d.]+) (h|min|s)\b/g)];
-  if (parts.length) return parts.reduce((sum, [, n, unit]) => sum + n * SECONDS[unit], 0);
   const found = text.replace(/−/g, "-").match(/-?\d+(\.\d+)?/);
   return found && Number(found[0]);
 }
