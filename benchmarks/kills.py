@@ -48,6 +48,9 @@ STUDY = {
 }  # fmt: skip
 
 
+KINDS = ("prepare", "translate", "perturb", "train", "predict", "score")
+
+
 def run(folder: Path, executor: str) -> None:
     """Run the study, from wherever it is, and write the report."""
     engine = Engine(executor=executor, save_every=Interval(steps=2), workers=None if executor == "inline" else 2)
@@ -101,16 +104,19 @@ def running(store: Path) -> set[Path]:
 
 
 def kill(folder: Path, executor: str, kills: int, seed: int, mean: float) -> Counter[str]:
-    """Kill the run `kills` times, `mean` seconds after its start on average, then let it finish. Kinds of steps that
-    were running when it was killed, with `between` for none."""
+    """Kill the run `kills` times, then let it finish. Half of the kills are some `mean` seconds after a start, the
+    others in a step of a kind that is drawn, if one comes within eight times as long: most kinds take moments. Kinds of
+    steps that were running when it was killed, with `between` for none."""
     rng, hit, done = random.Random(seed), Counter[str](), 0
     while True:
         known = running(folder / "store")
         pid = forked(lambda: run(folder, executor))
-        delay = rng.expovariate(1 / mean) if done < kills else 1e9
-        if ended(pid, delay):
-            if done >= kills:
-                return hit
+        if done >= kills:
+            ended(pid, 1e9)
+            return hit
+        kind = rng.choice(KINDS) if rng.random() < 0.5 else ""
+        over = ended(pid, rng.expovariate(1 / mean)) if not kind else met(pid, folder / "store", known, kind, 8 * mean)
+        if over or ended(pid, rng.uniform(0, 0.05)):
             start_over(folder)
             continue
         kinds = [path.parts[-3] for path in running(folder / "store") - known]
@@ -122,6 +128,18 @@ def kill(folder: Path, executor: str, kills: int, seed: int, mean: float) -> Cou
             time.sleep(0.5)
         os.killpg(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+
+
+def met(pid: int, store: Path, known: set[Path], kind: str, seconds: float) -> bool:
+    """Wait until a child does a step of a kind, or so long; whether it has ended before."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if any(path.parts[-3] == kind for path in running(store) - known):
+            return False
+        if ended(pid, 0):
+            return True
+        time.sleep(0.002)
+    return False
 
 
 def start_over(folder: Path) -> None:
@@ -148,7 +166,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100, help="of each executor")
     parser.add_argument("--executor", nargs="*", default=["inline", "pool"])
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--mean", type=float, help="seconds from a start to its kill, on average")
+    parser.add_argument("--mean", type=float, help="seconds from most starts to their kill, on average")
     asked = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     preload()
