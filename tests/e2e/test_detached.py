@@ -62,6 +62,12 @@ def training(folder: Path) -> bool:
     return any(event["event"] == "step-start" and event["kind"] == "Train" for event in events(folder))
 
 
+def _on_a_terminal() -> None:
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    # tests that run in the background under nohup pass on that it is ignored; a person's shell does not
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @contextmanager
 def terminal(folder: Path, command: list[str]) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """(process, terminal) of a command that is the leader of a session on a terminal, which is closed at the end: the
@@ -69,7 +75,7 @@ def terminal(folder: Path, command: list[str]) -> Iterator[tuple[subprocess.Pope
     screen, far = pty.openpty()
     process = subprocess.Popen(
         command, cwd=folder, stdin=far, stdout=far, stderr=far, start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        preexec_fn=_on_a_terminal,
     )  # fmt: skip
     os.close(far)
     try:
