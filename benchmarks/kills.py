@@ -29,6 +29,7 @@ import psutil
 from xstilts.api import run_study
 from xstilts.executors.engine import Engine
 from xstilts.step import Interval
+from xstilts.store.manifest import git_commit
 from xstilts.study import Study
 
 STUDY = {
@@ -68,6 +69,8 @@ def preload() -> None:
     import xstilts.training.loop  # noqa: F401
 
     torch.set_num_threads(1)
+    # asked once: the report names the commit, and a checkout that is worked on meanwhile has another one at the end
+    git_commit()
 
 
 def forked(what: Callable[[], None]) -> int:

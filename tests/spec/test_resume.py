@@ -14,6 +14,7 @@ from xstilts.executors import get_executor
 from xstilts.plan import plan
 from xstilts.schedule import schedule
 from xstilts.step import Interval, Step
+from xstilts.steps import train
 from xstilts.steps.pretrain import Pretrain
 from xstilts.store import Store
 from xstilts.training import gradient, loop
@@ -106,6 +107,23 @@ def test_what_was_done_is_not_done_again(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(loop, "gradient", count)
     store.publish(step, "")
     assert len(counted) == store.manifest(step)["optimiser_steps"] - 3
+
+
+def test_whether_it_is_degenerate_is_judged_by_all_its_losses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rule looks at the losses of the whole training, those before it was broken off too."""
+    found, step = training("plain")
+    store = prepared(found, step, tmp_path)
+    judged: list[list[float]] = []
+
+    def judge(losses: list[float]) -> str:
+        judged.append(list(losses))
+        return ""
+
+    monkeypatch.setattr(train, "diverged", judge)
+    break_off(store, step, [4], every=1)
+    store.publish(step, "")
+    lines = (store.of(step) / "log.jsonl").read_text().splitlines()
+    assert judged == [[json.loads(line)["loss"] for line in lines]]
 
 
 @pytest.mark.parametrize("file", ["state.safetensors", "state.json", "log.jsonl"])
