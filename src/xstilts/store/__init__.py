@@ -201,6 +201,7 @@ class Store:
             (temporary / MANIFEST).write_bytes(render(manifest))
             temporary.chmod(0o755)
             if not self._put(temporary, final):
+                shutil.rmtree(self.partial(step), ignore_errors=True)
                 return False
             (self.root / "failed" / f"{step.key}.json").unlink(missing_ok=True)
             self._dropped(step.kind, step.key).unlink(missing_ok=True)
