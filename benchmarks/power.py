@@ -33,6 +33,7 @@ from xstilts.analysis.perturbations import ROBUST
 from xstilts.analysis.ranking import Languages, Ranking, rank
 from xstilts.analysis.simulate import World
 from xstilts.report.canvas import INK, QUIET, Canvas
+from xstilts.report.svg_files import standalone
 
 FRAMES = ("categories", "contrasts", "levels")
 DRAWS = 200
@@ -323,11 +324,7 @@ def figure(found: pd.DataFrame) -> str:
             sheet.text(x0 + width + 2, end, f"{row.effect:g}", size=10)
     sheet.text(left, 14, "Share of studies that see a gain, over the number of seeds. Filled: after Holm's correction; "
                "open: the single interval. At the right: points.", size=10.5, colour=QUIET)  # fmt: skip
-    drawn = str(sheet.svg("power", "Power over seeds", "The numbers are in the table of docs/power.md."))
-    for name, colour in (("var(--quiet)", "#666"), ("var(--rule)", "#bbb"), ("var(--page)", "#fff"),
-                         ("currentColor", "#111")):  # fmt: skip
-        drawn = drawn.replace(name, colour)
-    return drawn.replace("<svg ", '<svg style="background:#fff;font-family:sans-serif" ', 1) + "\n"
+    return standalone(sheet.svg("power", "Power over seeds", "The numbers are in the table of docs/power.md."))
 
 
 if __name__ == "__main__":

@@ -270,6 +270,7 @@ def fill(asked: Study, root: Path) -> int:
 def figure(found: Sequence[dict[str, Any]]) -> str:
     """Seconds and memory over sizes, both in powers of ten; the dashed line is what the project promises."""
     from xstilts.report.canvas import INK, QUIET, Canvas
+    from xstilts.report.svg_files import standalone
 
     panels = (
         ("Planning: seconds over cells", "plan", "seconds", 1, 20.0),
@@ -309,11 +310,7 @@ def figure(found: Sequence[dict[str, Any]]) -> str:
                 ends.append((points[-1][1], points[-1][0], form))
         for i, (y, x, form) in enumerate(sorted(ends)):
             sheet.text(x + 6, y + (i - 0.5) * 10, form, size=10)
-    drawn = str(sheet.svg("scale", "Growth over sizes", "The numbers are in docs/scale.md."))
-    for name, colour in (("var(--quiet)", "#666"), ("var(--rule)", "#bbb"), ("var(--page)", "#fff"),
-                         ("currentColor", "#111")):  # fmt: skip
-        drawn = drawn.replace(name, colour)
-    return drawn.replace("<svg ", '<svg style="background:#fff;font-family:sans-serif" ', 1) + "\n"
+    return standalone(sheet.svg("scale", "Growth over sizes", "The numbers are in docs/scale.md."))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from xstilts.errors import UserError
+from xstilts.flags import JsonOption, StoreOption
 from xstilts.store_commands import store_app
 
 if TYPE_CHECKING:
@@ -28,10 +29,6 @@ app.add_typer(data_app, name="data")
 app.add_typer(store_app, name="store")
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="A study file, such as studies/natural-smoke.yaml.")]
-StoreOption = Annotated[
-    Path | None,
-    typer.Option("--store", metavar="DIR", help="Where results are kept. [default: $XSTILTS_STORE or .xstilts/store]"),
-]
 OutOption = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Where the report goes. [default: reports/STUDY-NAME]")
 ]
@@ -57,7 +54,6 @@ SaveEveryOption = Annotated[
     str | None,
     typer.Option("--save-every", metavar="INTERVAL", help="How often a training saves its state: 10 min, 200 steps."),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
 def main() -> None:

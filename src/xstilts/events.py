@@ -21,20 +21,17 @@ from __future__ import annotations
 import json
 import logging
 import os
-import platform
 import time
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from xstilts.graph import Plan
 from xstilts.schedule import Watcher
 from xstilts.step import Step
 from xstilts.store import Store, versions
-from xstilts.store.claims import _space as space
+from xstilts.store.claims import this_process
 
 log = logging.getLogger("xstilts")
 
@@ -102,8 +99,7 @@ class Events(Watcher):
         self._labels = plan.labels
         self._counts["reused"] = len(reused)
         self._write(
-            "run-begin", study=plan.study.name, host=platform.node(), pid=os.getpid(),
-            began=psutil.Process().create_time(), space=space(), **self._engine, steps=len(plan.steps),
+            "run-begin", study=plan.study.name, **this_process(), **self._engine, steps=len(plan.steps),
             reused=len(reused), versions=versions(),
         )  # fmt: skip
 

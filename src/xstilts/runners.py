@@ -9,10 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import psutil
-
-from xstilts.store.claims import BEAT, MISSED
-from xstilts.store.claims import _space as space
+from xstilts.store.claims import BEAT, MISSED, is_running
 
 
 class Runners:
@@ -49,12 +46,8 @@ class Runners:
 
     def alive(self, who: str, process: dict[str, Any]) -> bool:
         """Whether a process (its `space`, `pid` and `began`) that gave signs of life as `who` is there."""
-        if process.get("space") == space():
-            try:
-                found = psutil.Process(process["pid"])
-                return abs(found.create_time() - process["began"]) < 1 and found.status() != psutil.STATUS_ZOMBIE
-            except psutil.NoSuchProcess:
-                return False
+        if (lives := is_running(process)) is not None:
+            return lives
         heard = [self._beats[who][1]] if who in self._beats else []
         heard += [
             self._beats[name][1]

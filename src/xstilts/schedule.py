@@ -90,7 +90,7 @@ class _Run:
         self.plan, self.store, self.executor, self.watcher, self.claims = plan, store, executor, watcher, claims
         self.outcome, self.errors = Outcome(), list[UserError]()
         # data steps before all others, then the order of the plan
-        self.rank = {key: (bool(step.inputs()), i) for i, (key, step) in enumerate(plan.steps.items())}
+        self.rank = {key: (bool(plan.inputs(key)), i) for i, key in enumerate(plan.steps)}
         self.ready: list[tuple[tuple[bool, int], str]] = []
         self.running: set[str] = set()
         self.elsewhere: set[str] = set()

@@ -29,13 +29,12 @@ from xstilts.cost.workload import loads
 from xstilts.graph import Plan, needed
 from xstilts.metrics import get_metric
 from xstilts.schedule import Watcher
-from xstilts.step import Step
+from xstilts.step import KINDS, Step
 from xstilts.store import Store
 from xstilts.tasks.metadata import Task
 from xstilts.tasks.rows import Row
 
 log = logging.getLogger("xstilts")
-KINDS = ("Prepare", "Translate", "Pretrain", "Perturb", "Pair", "Train", "Predict", "Score")
 TABLE = 200
 """Steps up to which a plan lists them without being asked."""
 

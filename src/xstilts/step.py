@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from xstilts.store import Store
 
 
+KINDS = ("Prepare", "Translate", "Pretrain", "Perturb", "Pair", "Train", "Predict", "Score")
+"""Of a study's steps, in the order in which they are told of."""
+FORETELLING = ("Embed", "Forecast")
+"""Of those that `predict-gain` adds."""
+
+
 class Runtime:
     """Marks a field that says *where* or *how fast*, never *what*: it is left out of the key."""
 

@@ -12,17 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from xstilts.flags import JsonOption, StoreOption
+
 if TYPE_CHECKING:
     from xstilts.store.gc import Item
     from xstilts.store.verify import Findings
 
 store_app = typer.Typer(help="Check a store, and make room in it.", no_args_is_help=True)
 
-StoreOption = Annotated[
-    Path | None,
-    typer.Option("--store", metavar="DIR", help="The store. [default: $XSTILTS_STORE or .xstilts/store]"),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 SHOWN = 200
 """Items that are listed one by one."""
 
@@ -58,6 +55,8 @@ def verify(
 
 
 def _print_findings(findings: Findings, root: Path) -> None:
+    from xstilts.cost.needs import size
+
     for item in findings.damaged:
         print(f"damaged  {item.name}: {'; '.join(item.faults)}")
     for item in findings.made_from:
@@ -110,6 +109,8 @@ def gc(
 
 
 def _print_items(items: Sequence[Item], removed: bool) -> None:
+    from xstilts.cost.needs import size
+
     for item in items[:SHOWN]:
         print(f"{item.policy:10}{size(item.bytes):>10}  {item.what}")
     if len(items) > SHOWN:
@@ -122,12 +123,3 @@ def _print_items(items: Sequence[Item], removed: bool) -> None:
     print(f"{len(items)} {verb}, {size(sum(total.values()))}" + (f": {', '.join(parts)}" if len(parts) > 1 else ""))
     if items and not removed:
         print("nothing was removed; --yes removes it")
-
-
-def size(count: float) -> str:
-    """Bytes in words a person reads at a glance."""
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"

@@ -13,8 +13,7 @@ from xstilts.cost.estimate import time_left
 from xstilts.events import Tail, events_file
 from xstilts.graph import Plan, needed
 from xstilts.runners import Runners
-from xstilts.screens import KINDS
-from xstilts.step import Step
+from xstilts.step import KINDS, Step
 from xstilts.store import Store
 
 STATES = ("done", "running", "failed", "blocked", "to do")

@@ -103,48 +103,45 @@ def test_nothing_is_left_of_jobs_that_went_well(executor: Slurm, store: Store) -
     assert log.is_relative_to(store.root / "slurm") and "broken on purpose" in log.read_text()
 
 
-def test_a_pre_empted_step_is_done_at_its_second_start(executor: Slurm, tmp_path: Path) -> None:
-    """A job that a more important one pushes out is requeued by Slurm and its step is done, without a try lost."""
-    step = Toy(name="a", does="wait", scratch=str(tmp_path))
+def waiting(executor: Slurm, scratch: Path) -> Toy:
+    """A step that runs on a node, and waits there for a sign."""
+    step = Toy(name="a", does="wait", scratch=str(scratch))
     submit(executor, step)
     assert executor.wait(0.1) is None
     wait_for(launches(step))
-    run("sbatch", "--partition=high", f"--cpus-per-task={slurm_cluster.CPUS}", "--output=/dev/null", "--wrap=sleep 1")
+    return step
+
+
+def done_at_its_second_start(executor: Slurm, step: Toy) -> None:
+    """Wait until it is started again, and give the sign."""
     until = time.monotonic() + 100
     while count(step) < 2 and time.monotonic() < until:
         assert executor.wait(0.5) is None
-    (tmp_path / "go").touch()
+    (Path(step.scratch) / "go").touch()
     assert ends(executor, 1) == {step.key: None}
+
+
+def test_a_pre_empted_step_is_done_at_its_second_start(executor: Slurm, tmp_path: Path) -> None:
+    """A job that a more important one pushes out is requeued by Slurm and its step is done, without a try lost."""
+    step = waiting(executor, tmp_path)
+    run("sbatch", "--partition=high", f"--cpus-per-task={slurm_cluster.CPUS}", "--output=/dev/null", "--wrap=sleep 1")
+    done_at_its_second_start(executor, step)
     assert count(step) == 2 and len(scripts(executor.store)) == 1
 
 
 def test_a_step_whose_time_is_over_goes_on_in_its_requeued_job(executor: Slurm, tmp_path: Path) -> None:
     """At the signal that comes before a job's end it is requeued, and its step is done at the second start."""
-    step = Toy(name="a", does="wait", scratch=str(tmp_path))
-    submit(executor, step)
-    assert executor.wait(0.1) is None
-    wait_for(launches(step))
+    step = waiting(executor, tmp_path)
     run("scancel", "--signal=USR2", job_of(step))
-    until = time.monotonic() + 100
-    while count(step) < 2 and time.monotonic() < until:
-        assert executor.wait(0.5) is None
-    (tmp_path / "go").touch()
-    assert ends(executor, 1) == {step.key: None}
+    done_at_its_second_start(executor, step)
     assert count(step) == 2 and len(scripts(executor.store)) == 1
 
 
 def test_a_job_that_someone_cancels_is_sent_once_more(executor: Slurm, tmp_path: Path) -> None:
     """A job that is taken away without a result costs one more try, as a new job."""
-    step = Toy(name="a", does="wait", scratch=str(tmp_path))
-    submit(executor, step)
-    assert executor.wait(0.1) is None
-    wait_for(launches(step))
+    step = waiting(executor, tmp_path)
     run("scancel", job_of(step))
-    until = time.monotonic() + 100
-    while count(step) < 2 and time.monotonic() < until:
-        assert executor.wait(0.5) is None
-    (tmp_path / "go").touch()
-    assert ends(executor, 1) == {step.key: None}
+    done_at_its_second_start(executor, step)
     assert count(step) == 2 and len(scripts(executor.store)) == 2
 
 

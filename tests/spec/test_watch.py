@@ -12,17 +12,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import psutil
 import pytest
 from tests.conftest import mini
 
-from xstilts import runners
 from xstilts import watch as watching
 from xstilts.events import Events, events_file
 from xstilts.graph import Plan
 from xstilts.step import Step
 from xstilts.store import Store
-from xstilts.store.claims import Claims
+from xstilts.store.claims import Claims, this_process
 from xstilts.watch import STATES, Watch
 from xstilts.watch_screen import follow, line, print_status
 
@@ -68,9 +66,8 @@ def write(store: Store, *events: dict[str, Any]) -> None:
 
 def begin(ago: float, host: str = "", **process: Any) -> dict[str, Any]:
     """The event of a run that began."""
-    here = {"host": platform.node(), "pid": os.getpid(), "began": psutil.Process().create_time()}
     there = {"host": host or platform.node(), "space": "another machine's", "pid": 7, "began": 0.0}
-    who = there if host else {**here, "space": runners.space(), **process}
+    who = there if host else {**this_process(), **process}
     return {"event": "run-begin", "ago": ago, "executor": "pool", "workers": 2, **who}
 
 

@@ -127,11 +127,11 @@ def count(n: float) -> str:
 
 
 def size(n: float) -> str:
-    """Bytes in decimal units, three digits: `3.18 MB`, `2.24 GB`, `1.05 TB`."""
+    """Bytes in decimal units, three digits: `640 B`, `3.18 MB`, `2.24 GB`, `1.05 TB`."""
     for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
         if n >= 0.9995 * scale:
             return f"{n / scale:.3g} {unit}"
-    return f"{n / 1e3:.0f} kB"
+    return f"{n / 1e3:.0f} kB" if n >= 1e3 or not n else f"{n:.0f} B"
 
 
 def rate(flops: float) -> str:

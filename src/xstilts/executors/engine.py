@@ -9,13 +9,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from xstilts.errors import UserError, did_you_mean
-from xstilts.step import EVERY_FIVE_MINUTES, Interval, Step
+from xstilts.step import EVERY_FIVE_MINUTES, FORETELLING, KINDS, Interval, Step
 from xstilts.yaml_input import first_problem, read_yaml
 
 _UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
-KINDS = ("Prepare", "Translate", "Pretrain", "Perturb", "Pair", "Train", "Predict", "Score", "Embed", "Forecast")
-
-
 MODELS = ("Translate", "Pretrain", "Perturb", "Train", "Predict", "Embed")
 """Kinds that run a model."""
 
@@ -26,6 +23,12 @@ def read_duration(value: Any) -> float:
     if match is None or isinstance(value, bool):
         raise ValueError(f"{value!r} is no duration; write 90 s, 10 min, 4 h or 2 d")
     return float(match[1]) * _UNITS[match[2] or "s"]
+
+
+def in_units(seconds: float) -> tuple[float, str]:
+    """(number, unit) that `read_duration` reads as so many seconds: the largest unit that they are whole in."""
+    unit, size = next((u for u in reversed(_UNITS.items()) if seconds % u[1] == 0), ("s", 1))
+    return seconds / size, unit
 
 
 def read_interval(value: Any) -> Any:
@@ -99,8 +102,8 @@ class Engine(BaseModel):
     @classmethod
     def _kinds_exist(cls, value: dict[str, float]) -> dict[str, float]:
         for kind, count in value.items():
-            if kind not in KINDS:
-                raise ValueError(f"there are no steps of kind {kind!r}; {did_you_mean(kind, KINDS)}")
+            if kind not in (known := (*KINDS, *FORETELLING)):
+                raise ValueError(f"there are no steps of kind {kind!r}; {did_you_mean(kind, known)}")
             if count < 0:
                 raise ValueError(f"{kind}: {count} is less than none")
         return value

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import signal
 import threading
-import time
 from collections.abc import Callable
 from functools import partial
 
 from xstilts.errors import StepFailed, UserError
 from xstilts.executors.engine import Engine
-from xstilts.executors.job import Job, again, is_memory, overdue, run_job
+from xstilts.executors.job import Job, again, is_memory, run_job
+from xstilts.executors.limit import within
 from xstilts.step import Step
 from xstilts.store import Store
 
@@ -44,7 +44,7 @@ class Inline:
         while True:
             following: Job | Exception
             try:
-                _within(self.engine.time_limit, partial(run_job, job, progress))
+                within(self.engine.time_limit, partial(run_job, job, progress))
             except Exception as error:
                 following = again(job, out_of_memory=True) if is_memory(error) else error
                 if isinstance(following, StepFailed):
@@ -57,34 +57,3 @@ class Inline:
 
     def close(self) -> None:
         """Nothing runs between calls."""
-
-
-class _Alarm(BaseException):
-    """Not an `Exception`: a step that catches those is ended as well."""
-
-
-def _within(seconds: float | None, call: Callable[[], None]) -> None:
-    """Call something that ends within so many seconds. Raises `StepFailed` if it does not."""
-    if seconds is None:
-        return call()
-    began, armed = time.monotonic(), True
-
-    def ring(*_: object) -> None:
-        if armed:
-            raise _Alarm
-
-    handler = signal.signal(signal.SIGALRM, ring)
-    remaining, interval = signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        try:
-            call()
-        finally:
-            armed = False
-    except _Alarm:
-        raise overdue(seconds) from None
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, handler)
-        if remaining:
-            # a process has one alarm: whoever had set it gets it back, late rather than not at all
-            signal.setitimer(signal.ITIMER_REAL, max(0.001, remaining - (time.monotonic() - began)), interval)

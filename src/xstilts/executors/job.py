@@ -10,13 +10,15 @@ from functools import partial
 from pathlib import Path
 
 from xstilts.errors import StepFailed
-from xstilts.executors.engine import Engine
+from xstilts.executors.engine import Engine, in_units
 from xstilts.executors.launch import KINDS, launch
 from xstilts.step import Interval, Step
 from xstilts.store import Store
 
 DEATHS = 2
 """Workers that one step may lose for no known reason."""
+GRACE = 5.0
+"""Seconds that a step has to unwind and clean up once it is ended."""
 HALVINGS = 5
 """Times that the batch of a step is halved for want of memory: from 32 rows at a time down to one."""
 
@@ -83,8 +85,8 @@ _NO_MEMORY = re.compile(r"can't allocate memory|not enough memory|CUDA error: ou
 
 def overdue(seconds: float) -> StepFailed:
     """The failure of a step that did not end within its time limit."""
-    size, unit = next(((s, u) for s, u in ((86400, "d"), (3600, "h"), (60, "min")) if seconds % s == 0), (1, "s"))
+    number, unit = in_units(seconds)
     return StepFailed(
-        f"it did not end within its time limit of {seconds / size:g} {unit}",
-        remedy=f"if it needs longer and does not hang, raise the limit: --time-limit {2 * seconds / size:g}{unit}",
+        f"it did not end within its time limit of {number:g} {unit}",
+        remedy=f"if it needs longer and does not hang, raise the limit: --time-limit {2 * number:g}{unit}",
     )

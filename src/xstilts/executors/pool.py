@@ -15,9 +15,10 @@ from multiprocessing import connection, get_context, resource_tracker
 from multiprocessing.process import BaseProcess
 
 from xstilts.executors.engine import Engine
-from xstilts.executors.job import Job, again, overdue
+from xstilts.executors.failure import Failure
+from xstilts.executors.job import GRACE, Job, again, overdue
 from xstilts.executors.memory import oom_kills
-from xstilts.executors.pool_worker import GRACE, Failure, serve
+from xstilts.executors.pool_worker import serve
 from xstilts.executors.seats import seats
 from xstilts.step import Step
 from xstilts.store import Store

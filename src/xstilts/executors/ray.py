@@ -31,8 +31,7 @@ except ImportError:
     raise UserError("the executor ray needs Ray, which is not installed", remedy="pip install 'xstilts[ray]'") from None
 
 from xstilts.executors.engine import MODELS, Engine
-from xstilts.executors.job import Job, again, overdue
-from xstilts.executors.pool_worker import GRACE
+from xstilts.executors.job import GRACE, Job, again, overdue
 from xstilts.executors.ray_cluster import connect, lacking, needs, nodes, places
 from xstilts.executors.ray_worker import News, Progress, Task, work
 from xstilts.step import Step

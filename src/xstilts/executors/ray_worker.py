@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 import platform
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import ray
 
 from xstilts.errors import StepFailed
-from xstilts.executors.job import Job, overdue, run_job
-from xstilts.executors.pool_worker import Failure
+from xstilts.executors.failure import Failure
+from xstilts.executors.job import Job, run_job
+from xstilts.executors.limit import within
 
 _PAUSE = 1.0
 """Least seconds between two messages of a step. One that is shorter sends none: its last goes with the result."""
 _SIGHT = 3.0
 """Seconds that a file which was written before may take to be seen on another node."""
+
+_PULSE = 1.0
+"""Seconds between two signals in a running step, without which one that sleeps would not hear that it is cancelled."""
 
 Progress = Callable[[int, int], None]
 
@@ -74,39 +76,10 @@ def work(task: Task) -> tuple[Failure | None, tuple[int, int] | None]:
         teller.say(0, 0)
     try:
         _look_for(task.mark)
-        with _pulse(task.limit):
-            run_job(task.job, teller)
-    except _Overdue:
-        return Failure.of(overdue(task.limit or math.inf)), teller.unsaid
+        within(task.limit, partial(run_job, task.job, teller), _PULSE)
     except (Exception, SystemExit) as error:
         return Failure.of(error), teller.unsaid
     return None, teller.unsaid
-
-
-class _Overdue(BaseException):
-    """Not an `Exception`: a step that catches those is ended as well."""
-
-
-@contextmanager
-def _pulse(limit: float | None) -> Iterator[None]:
-    """Within it a signal comes once a second. It wakes what sleeps or waits for a file or a process, since only then
-    Python raises the `KeyboardInterrupt` by which Ray cancels; and after `limit` seconds it raises `_Overdue`, once."""
-    due = math.inf if limit is None else time.monotonic() + limit
-
-    def beat(*_: object) -> None:
-        nonlocal due
-        if time.monotonic() >= due:
-            due = math.inf
-            raise _Overdue
-
-    handler = signal.signal(signal.SIGALRM, beat)
-    signal.setitimer(signal.ITIMER_REAL, 1, 1)
-    try:
-        yield
-    finally:
-        due = math.inf
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, handler)
 
 
 class _Teller:

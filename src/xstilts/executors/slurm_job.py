@@ -13,9 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from xstilts.executors.inline import _within
+from xstilts.executors.failure import Failure
 from xstilts.executors.job import Job, run_job
-from xstilts.executors.pool_worker import Failure
+from xstilts.executors.limit import within
 from xstilts.store import Store
 from xstilts.store.claims import Claims
 
@@ -55,7 +55,7 @@ class SlurmJob:
             try:
                 # the run that sent this job may be gone: another one leaves the step alone while this job lives
                 claims.adopt(step.key)
-                _within(self.time_limit, partial(run_job, self.job, progress))
+                within(self.time_limit, partial(run_job, self.job, progress))
             except Exception as error:
                 if store.has(step):
                     return None

@@ -19,6 +19,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -73,15 +74,12 @@ class Store:
     def done(self, steps: Iterable[Step]) -> set[str]:
         """Keys of those of `steps` that are done. Folders are listed, not asked for one by one: 100,000 steps are found
         in a fraction of a second, and over a network folder in as many requests as there are folders."""
-        listed: dict[str, set[str]] = {}
-        found = set()
+        listed, found = cache(_names), set()
         for step in steps:
             key, kind = step.key, step.kind.lower()
             folder = f"{self.root}/{kind}/{key[:2]}"
-            if folder not in listed:
-                listed[folder] = _names(folder)
             # strings, since a Path costs ten times as much
-            if key in listed[folder] and os.access(f"{folder}/{key}/{MANIFEST}", os.F_OK):
+            if key in listed(folder) and os.access(f"{folder}/{key}/{MANIFEST}", os.F_OK):
                 found.add(key)
         return found
 
@@ -115,14 +113,8 @@ class Store:
     def dropped(self, steps: Iterable[Step]) -> set[str]:
         """Keys of those of `steps` that were done and whose files were dropped since. Folders are listed as in
         `done`."""
-        listed: dict[str, set[str]] = {}
-        found = []
-        for step in steps:
-            folder = f"{self.root}/dropped/{step.kind.lower()}/{step.key[:2]}"
-            if folder not in listed:
-                listed[folder] = _names(folder)
-            if f"{step.key}.json" in listed[folder]:
-                found.append(step)
+        listed, folder = cache(_names), f"{self.root}/dropped"
+        found = [s for s in steps if f"{s.key}.json" in listed(f"{folder}/{s.kind.lower()}/{s.key[:2]}")]
         return {step.key for step in found} - self.done(found)
 
     def drop(self, kind: str, key: str) -> None:
@@ -200,13 +192,12 @@ class Store:
             manifest = describe(step, label, temporary, time.perf_counter() - began, work.notes)
             (temporary / MANIFEST).write_bytes(render(manifest))
             temporary.chmod(0o755)
-            if not self._put(temporary, final):
-                shutil.rmtree(self.partial(step), ignore_errors=True)
-                return False
-            (self.root / "failed" / f"{step.key}.json").unlink(missing_ok=True)
-            self._dropped(step.kind, step.key).unlink(missing_ok=True)
+            first = self._put(temporary, final)
             shutil.rmtree(self.partial(step), ignore_errors=True)
-            return True
+            if first:
+                (self.root / "failed" / f"{step.key}.json").unlink(missing_ok=True)
+                self._dropped(step.kind, step.key).unlink(missing_ok=True)
+            return first
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 

@@ -103,8 +103,7 @@ class Claims:
             self._heart.start()
 
     def _introduce(self) -> None:
-        me = {"host": platform.node(), "pid": os.getpid(), "began": psutil.Process().create_time(), "space": _space()}
-        self._mine.write_text(json.dumps(me), "utf-8")
+        self._mine.write_text(json.dumps(this_process()), "utf-8")
 
     def _beat(self) -> None:
         while not self._closed.wait(self.beat):
@@ -166,15 +165,8 @@ class Claims:
         runner = self._runner(owner)
         if runner is None:
             return False
-        if runner["space"] == _space():
-            try:
-                found = psutil.Process(runner["pid"])
-                # one that was killed, and that its parent has not asked after, still has its number
-                alive = found.status() != psutil.STATUS_ZOMBIE
-                return alive and abs(found.create_time() - float(runner["began"])) < 1
-            except psutil.NoSuchProcess:
-                return False
-        return self._fresh(self._runners / f"{owner}.json")
+        lives = is_running(runner)
+        return self._fresh(self._runners / f"{owner}.json") if lives is None else lives
 
     def _fresh(self, path: Path) -> bool:
         """Whether a file was written less than some heartbeats ago. By the file server's clock: hosts may disagree."""
@@ -183,6 +175,23 @@ class Claims:
             return self._mine.stat().st_mtime - path.stat().st_mtime < MISSED * self.beat
         except OSError:
             return False
+
+
+def this_process() -> dict[str, Any]:
+    """What `is_running` knows this process by, elsewhere and later."""
+    return {"host": platform.node(), "pid": os.getpid(), "began": psutil.Process().create_time(), "space": _space()}
+
+
+def is_running(process: dict[str, Any]) -> bool | None:
+    """Whether a process that `this_process` told of is there; None where that cannot be seen from here."""
+    if process.get("space") != _space():
+        return None
+    try:
+        found = psutil.Process(process["pid"])
+        # one that was killed, and that its parent has not asked after, still has its number
+        return found.status() != psutil.STATUS_ZOMBIE and bool(abs(found.create_time() - process["began"]) < 1)
+    except psutil.NoSuchProcess:
+        return False
 
 
 @cache

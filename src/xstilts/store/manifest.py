@@ -16,6 +16,7 @@ from typing import Any
 from xstilts.errors import StepFailed
 from xstilts.step import Step
 from xstilts.store.hashes import sha256_of
+from xstilts.store.walk import files_of
 
 MANIFEST = "manifest.json"
 _PACKAGES = ("xstilts", "torch", "transformers", "tokenizers", "datasets", "huggingface_hub", "numpy", "pyarrow")
@@ -46,13 +47,10 @@ def git_commit() -> str:
 
 def describe(step: Step, label: str, folder: Path, seconds: float, notes: dict[str, Any]) -> dict[str, Any]:
     """The manifest of what `step` wrote into `folder`. Raises `StepFailed` for a link among its files."""
-    files = {}
-    for path in sorted(folder.rglob("*")):
-        if path.is_symlink():
-            # what a link points at may be anything, and anywhere: nothing outside the store is ever part of it
-            raise StepFailed(f"{path.relative_to(folder)} is a link; a step's output is plain files")
-        if path.is_file():
-            files[str(path.relative_to(folder))] = sha256_of(path)
+    files, others = files_of(folder)
+    for name, what in sorted(others.items()):
+        # what a link points at may be anything, and anywhere: nothing outside the store is ever part of it
+        raise StepFailed(f"{name} is {what}; a step's output is plain files")
     manifest = {
         "key": step.key,
         "identity": step.identity(),
@@ -65,7 +63,7 @@ def describe(step: Step, label: str, folder: Path, seconds: float, notes: dict[s
         "machine": platform.machine(),
         "versions": versions(),
         "git_commit": git_commit(),
-        "files": files,
+        "files": {name: sha256_of(folder / name) for name in sorted(files)},
         **notes,
     }
     return manifest | {"seal": seal(manifest)}
@@ -77,6 +75,6 @@ def render(manifest: dict[str, Any]) -> bytes:
 
 
 def seal(manifest: dict[str, Any]) -> str:
-    """sha256 of everything else in a manifest, so that a flipped byte in the manifest itself is found too."""
+    """sha256 of everything else in a manifest or other record, so that a flipped byte in it is found too."""
     rest = {name: value for name, value in manifest.items() if name != "seal"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

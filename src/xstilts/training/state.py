@@ -8,7 +8,6 @@ folder is whole. What has been damaged since, or was made by other versions, is 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -27,6 +26,7 @@ from torch import Tensor
 
 from xstilts.step import Interval
 from xstilts.store.hashes import sha256_of
+from xstilts.store.manifest import seal
 
 log = logging.getLogger("xstilts")
 
@@ -79,7 +79,7 @@ class Keeper:
             (new / "log.jsonl").write_bytes(b"" if written is None else written.read_bytes())
             files = {name: sha256_of(new / name) for name in _FILES}
             state = {"step": step, "made_by": self.made_by, "facts": facts, "files": files}
-            (new / "state.json").write_text(json.dumps(state | {"seal": _seal(state)}), "utf-8")
+            (new / "state.json").write_text(json.dumps(state | {"seal": seal(state)}), "utf-8")
             for path in (*new.iterdir(), new):
                 _to_disk(path)
             if not (self.folder / f"{step:09}").exists():  # two workers may do the same step: both save the same
@@ -112,7 +112,7 @@ class Keeper:
     def _read(self, folder: Path) -> State:
         """Raises `ValueError` and others for a state that cannot be used."""
         state = json.loads((folder / "state.json").read_text("utf-8"))
-        if state.pop("seal") != _seal(state):
+        if state["seal"] != seal(state):
             raise ValueError("state.json is damaged")
         if state["made_by"] != self.made_by:
             raise ValueError("other versions, or other arithmetic, made it")
@@ -128,10 +128,6 @@ class Keeper:
         if self.folder is None or not self.folder.is_dir():
             return []
         return sorted((p for p in self.folder.iterdir() if p.name.isdigit()), key=lambda p: int(p.name), reverse=True)
-
-
-def _seal(state: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
 
 
 def _to_disk(path: Path) -> None:
