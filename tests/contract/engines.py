@@ -82,7 +82,7 @@ class Toy(Step):
 
     def _wait(self, work: Work, launch: int) -> None:
         """For the test to say go."""
-        wait_for(Path(self.scratch) / "go")
+        wait_for(Path(self.scratch) / "go", empty=True)
 
     def _hang(self, work: Work, launch: int) -> None:
         (work.out / "half-written").touch()
@@ -97,10 +97,11 @@ class Toy(Step):
         (work.out / "link").symlink_to("/etc/hostname")
 
 
-def wait_for(path: Path, seconds: float = 120) -> None:
-    """Until a file is there. Raises `TimeoutError`."""
+def wait_for(path: Path, seconds: float = 120, empty: bool = False) -> None:
+    """Until a file is there with something in it, or `empty` too: who opens one to write makes it first and fills it
+    then. Raises `TimeoutError`."""
     until = time.monotonic() + seconds
-    while not path.exists():
+    while not path.exists() or not (empty or path.stat().st_size):
         if time.monotonic() > until:
             raise TimeoutError(f"no {path.name} after {seconds} s")
         time.sleep(0.02)
