@@ -19,7 +19,8 @@ from xstilts.sources import get_source
 from xstilts.sources.microworld import ENCODER
 from xstilts.tasks import get_task
 from xstilts.tasks.shapes import SHAPES, Spec
-from xstilts.training.loop import Learner, Trained, train
+from xstilts.training.drawing import Learner
+from xstilts.training.loop import Trained, train
 from xstilts.training.mixture import language_probabilities, probabilities, turns
 
 ROWS = {"mnli": 400, "squad": 100, "cosmos": 25}

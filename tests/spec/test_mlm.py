@@ -16,8 +16,9 @@ from xstilts.sources.microworld import ENCODER
 from xstilts.tasks import get_task
 from xstilts.tasks.shapes import Spec
 from xstilts.tasks.shapes.mlm import SHAPE, Masker
+from xstilts.training.drawing import Learner
 from xstilts.training.forward import collate, forward
-from xstilts.training.loop import Learner, train
+from xstilts.training.loop import train
 
 CPU = torch.device("cpu")
 

@@ -22,9 +22,10 @@ from xstilts.tasks import get_task
 from xstilts.tasks.rows import Row
 from xstilts.tasks.shapes import SHAPES, Feature, Spec
 from xstilts.tasks.shapes.trees import best_tree
+from xstilts.training.drawing import Learner
 from xstilts.training.forward import collate, forward
 from xstilts.training.inference import predict
-from xstilts.training.loop import Learner, train
+from xstilts.training.loop import train
 
 SHAPE = SHAPES.get("parse")
 LABELS = ("det", "nsubj", "obj", "root")

@@ -22,8 +22,9 @@ from xstilts.tasks import get_task
 from xstilts.tasks.shapes import SHAPES, Feature, Spec
 from xstilts.tasks.shapes.pieces import Frame
 from xstilts.tasks.shapes.span import windows
+from xstilts.training.drawing import Learner
 from xstilts.training.inference import predict
-from xstilts.training.loop import Learner, train
+from xstilts.training.loop import train
 
 TARGETS = ("mw_pos", "mw_entities", "mw_entailment", "mw_questions", "mw_choice")
 

@@ -18,9 +18,10 @@ from xstilts.sources.microworld import ENCODER
 from xstilts.steps.train import Train
 from xstilts.tasks import get_task
 from xstilts.tasks.shapes import SHAPES, Feature, Pieces, Spec
+from xstilts.training.drawing import Learner
 from xstilts.training.forward import arithmetic, check_length, collate, forward
 from xstilts.training.inference import predict
-from xstilts.training.loop import Learner, train
+from xstilts.training.loop import train
 
 RECIPE = next(s for s in plan(mini()).steps.values() if isinstance(s, Train)).recipe
 

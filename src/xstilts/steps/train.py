@@ -130,8 +130,9 @@ class Train(Step):
         """(what was trained, its learners, the tokenizer, why it is degenerate if it is)."""
         from xstilts.models.encoder import load_language_model, reuse_head
         from xstilts.tasks.shapes import SHAPES, Spec
+        from xstilts.training.drawing import Learner
         from xstilts.training.inference import predict
-        from xstilts.training.loop import Learner, train
+        from xstilts.training.loop import train
 
         folder = checkpoint_folder(work.store, self.base, self.pretrained)
         language_head = None

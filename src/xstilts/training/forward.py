@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from xstilts.errors import UserError
 from xstilts.tasks.shapes import Feature, Output, Shape, Spec
+from xstilts.training.hidden import hidden_states
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # malloc.h of glibc
 
@@ -42,28 +43,9 @@ def forward(
     encoder: Any, head: nn.Module, shape: Shape, spec: Spec, batch: dict[str, Tensor], features: Sequence[Feature]
 ) -> Output:
     """The head's output for the collated batch of some features, in float32."""
-    hidden = _layer(encoder, spec.layer, batch) if shape.reads_layer else encoder(**batch).last_hidden_state
+    hidden = hidden_states(encoder, batch, shape.reads, spec.layer)
     output = shape.forward(head, hidden, batch["attention_mask"], features)
     return [single.float() for single in output] if isinstance(output, list) else output.float()
-
-
-def _layer(encoder: Any, layer: int, batch: dict[str, Tensor]) -> Tensor:
-    """`hidden_states[layer]`; layers after it are not run, since nothing of them is read.
-
-    Encoders that keep their layers elsewhere than BERT and XLM-R do, or have more beside them, run whole.
-    """
-    stack = getattr(encoder, "encoder", nn.Module())
-    layers = getattr(stack, "layer", None)
-    if layer < 1 or not isinstance(layers, nn.ModuleList) or list(stack.children()) != [layers]:
-        states: tuple[Tensor, ...] = encoder(**batch, output_hidden_states=True).hidden_states
-        return states[layer]
-    stack.layer = layers[:layer]
-    try:
-        # not `hidden_states`: transformers collects them by hooks that it sets once, on the layers it finds then
-        hidden: Tensor = encoder(**batch).last_hidden_state
-    finally:
-        stack.layer = layers
-    return hidden
 
 
 def split(output: Output, features: Sequence[Feature]) -> list[Any]:
@@ -113,6 +95,8 @@ def settle() -> None:
     # asked for by CUDA's matrix products when algorithms are to be deterministic (cuBLAS, "Results reproducibility")
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
+    # every buffer is written before it is read; filling each with NaN besides was 15 % of a step of a base-size encoder
+    setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010 - unknown to its types
     _keep_memory()
 
 

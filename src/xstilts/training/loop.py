@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,14 @@ from torch import Tensor, nn
 
 from xstilts.errors import StepFailed, UserError
 from xstilts.models.adapt import add_lora, freeze, merge_lora
+from xstilts.models.trim import trim
 from xstilts.step import EVERY_FIVE_MINUTES, Interval
 from xstilts.store import versions
-from xstilts.tasks.rows import Row
-from xstilts.tasks.shapes import Feature, Shape, Spec
-from xstilts.tasks.shapes.mlm import Masker
 from xstilts.training import ranks
-from xstilts.training.batches import training_batches
-from xstilts.training.forward import arithmetic, check_length, device, length_of, settle
+from xstilts.training.drawing import Learner, draw, is_text
+from xstilts.training.forward import arithmetic, device, settle
 from xstilts.training.gradient import gradient
-from xstilts.training.mixture import language_probabilities, probabilities, turns
+from xstilts.training.optimiser import decay, parameter_groups, share, warmup_steps
 from xstilts.training.selection import Best
 from xstilts.training.state import (
     Keeper,
@@ -39,18 +37,6 @@ from xstilts.training.state import (
 
 class Diverged(StepFailed):
     """The loss is not finite."""
-
-
-@dataclass(frozen=True)
-class Learner:
-    """One task as the loop sees it."""
-
-    name: str
-    head: str
-    """Learners that name the same head share it."""
-    shape: Shape
-    spec: Spec
-    rows: Sequence[Row]
 
 
 @dataclass
@@ -99,20 +85,21 @@ def train(
         freeze(encoder, recipe["freeze"])
     if "lora" in recipe:
         encoder = add_lora(encoder, recipe["lora"])
+    drawn = draw(learners, encoder, tokenizer, recipe, sampler or {}, mlm or {}, seed)
+    batches, steps = drawn.batches, len(drawn.order)
+    trimmed = trim(encoder, drawn.pieces) if _trims(learners, recipe) else None
     encoder.to(where).train()
-    batches, order, per_epoch = _batches(learners, encoder, tokenizer, recipe, sampler or {}, mlm or {}, seed)
-    steps = len(order)
     if recipe.get("stop_after", 1) > steps:
         raise UserError(
             f"the checkpoint after step {recipe['stop_after']} is asked for, and the training has {steps} steps",
             remedy="lower select, or raise steps or epochs",
         )
-    groups = _groups(encoder, heads, recipe)
+    groups = parameter_groups(encoder, heads, recipe)
     optimiser = torch.optim.AdamW(groups, lr=recipe["learning_rate"], weight_decay=recipe["weight_decay"], fused=True)
-    warmup = max(1, min(steps, recipe["warmup_steps"] if "warmup_steps" in recipe else round(steps * recipe["warmup"])))
+    warmup = warmup_steps(recipe, steps)
     best = None
     if dev_score is not None:
-        every = recipe.get("evaluate_every") or per_epoch
+        every = recipe.get("evaluate_every") or drawn.per_epoch
         best = Best((encoder, *heads.values()), lambda: dev_score(encoder, heads), every, recipe.get("patience"))
     peaks = [group["lr"] for group in optimiser.param_groups]
     context, arithmetic_name = arithmetic(precision)
@@ -128,17 +115,17 @@ def train(
         before, written = state.step, state.log
         done, pieces, last = state.facts["seen"]
         trained.losses.update(state.facts["losses"])
-        for turn in order[:before]:
+        for turn in drawn.order[:before]:
             next(batches[turn])  # what has been learned from already
         state = None  # several times as large as the weights
     step = before
     with log.open("w", encoding="utf-8") as lines:
         lines.write(written)
-        for step, turn in enumerate(order[before:], start=before + 1):
+        for step, turn in enumerate(drawn.order[before:], start=before + 1):
             learner, part = learners[turn], next(batches[turn])
-            share = min(step / warmup, (steps - step + 1) / max(1, steps - warmup + 1))
+            rate = share(step, steps, warmup)
             for group, peak in zip(optimiser.param_groups, peaks, strict=True):
-                group["lr"] = peak * share
+                group["lr"] = peak * rate
             last = gradient(
                 encoder, heads[learner.head], learner.shape, learner.spec, part, tokenizer.pad_token_id, where, context,
                 slices=2**halvings,
@@ -152,10 +139,12 @@ def train(
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
             trained.losses.setdefault(learner.head, []).append(last)
-            line: dict[str, Any] = {"step": step, "loss": last, "rate": peaks[0] * share}
+            line: dict[str, Any] = {"step": step, "loss": last, "rate": peaks[0] * rate}
             if len(learners) > 1:
                 line["task"] = learner.name
             if best is not None and (step % best.every == 0 or step == steps):
+                if trimmed is not None:
+                    trimmed.decay = decay(recipe, step, steps)
                 line["dev_score"] = best.look(step)
             lines.write(json.dumps(line) + "\n")
             done, pieces = done + len(part), pieces + sum(len(s.ids) for f in part for s in f.sequences)
@@ -167,6 +156,9 @@ def train(
                 facts = {"seen": [done, pieces, last], "losses": trained.losses}
                 keeper.save(step, *_state(modules, optimiser, best, facts), log)
     chosen = best.restore() if best is not None else {}
+    if trimmed is not None:
+        trimmed.decay = decay(recipe, chosen.get("best_step", step), steps)
+        encoder.set_input_embeddings(trimmed.restored())
     if "lora" in recipe:
         trained.encoder = merge_lora(encoder)
     trained.encoder.requires_grad_(True).cpu().eval()
@@ -175,10 +167,17 @@ def train(
     trained.notes = {
         "examples": done, "pieces": pieces, "optimiser_steps": step, "final_loss": last,
         "trained_parameters": sum(p.numel() for p in parameters), "precision": arithmetic_name, "device": str(where),
-        **({"steps_by_task": dict(Counter(learners[turn].name for turn in order[:step]))} if len(learners) > 1 else {}),
         **chosen,
     }  # fmt: skip
+    if len(learners) > 1:
+        trained.notes["steps_by_task"] = dict(Counter(learners[turn].name for turn in drawn.order[:step]))
     return trained
+
+
+def _trims(learners: Sequence[Learner], recipe: dict[str, Any]) -> bool:
+    """Whether to train without the pieces that nothing uses: not where embeddings are not trained, and cost nothing, or
+    where all pieces are scored to learn the masked ones."""
+    return not any(map(is_text, learners)) and not {"freeze", "lora"} & recipe.keys()
 
 
 def _names(modules: nn.Module) -> str:
@@ -211,66 +210,6 @@ def _restore(state: State, modules: nn.Module, optimiser: torch.optim.Optimizer,
         best.go_on(state.facts["best"], found)
 
 
-def _batches(
-    learners: Sequence[Learner], encoder: Any, tokenizer: Any, recipe: dict[str, Any], sampler: dict[str, Any],
-    mlm: dict[str, Any], seed: int,
-) -> tuple[list[Iterator[list[Feature]]], list[int], int]:  # fmt: skip
-    """(batches of each learner, without end; index of the learner of each optimiser step; steps in an epoch)."""
-    size = recipe["batch_size"]
-    seeds = [seed + 7919 * i for i in range(len(learners))]  # any distinct ones, the first as if it were alone
-    tasks = [learner for learner in learners if not is_text(learner)]
-    texts = learners[len(tasks) :]
-    encoded = [encode(learner, encoder, tokenizer, learner.rows) for learner in tasks]
-    # windows and chunks of a row multiply features; a step still sees batch_size of them
-    capped = [
-        _capped(learner, len(features), sampler.get("cap")) for learner, features in zip(tasks, encoded, strict=True)
-    ]
-    per_epoch = sum(math.ceil(count / size) for count in capped or [len(learner.rows) for learner in texts])
-    steps = recipe.get("steps") or max(1, round(per_epoch * recipe["epochs"]))
-    order = [0] * steps if len(learners) == 1 else _turns(tasks, texts, steps, sampler, mlm, seed)
-    batches = [_draw(f, size, s) for f, s in zip(encoded, seeds, strict=False)]
-    for i, learner in enumerate(texts, start=len(tasks)):
-        # text is plenty: no more of it is encoded than is drawn
-        drawn = torch.randperm(len(learner.rows), generator=torch.Generator().manual_seed(seeds[i]))
-        rows = [learner.rows[k] for k in drawn[: max(1, order.count(i)) * size].tolist()]
-        masker = Masker(tokenizer, learner.spec.mask_rate, seeds[i])
-        batches.append(map(masker, _draw(encode(learner, encoder, tokenizer, rows), size, seeds[i])))
-    return batches, order, per_epoch
-
-
-def is_text(learner: Learner) -> bool:
-    """Whether it is running text, learned by masking."""
-    return learner.shape.name == "mlm"
-
-
-def encode(learner: Learner, encoder: Any, tokenizer: Any, rows: Sequence[Row]) -> list[Feature]:
-    """The features of rows to train on. Raises `UserError` where they are too long for the encoder."""
-    features = learner.shape.encode(rows, tokenizer, learner.spec, training=True)
-    check_length(features, encoder)
-    return features
-
-
-def _capped(learner: Learner, features: int, cap: int | None) -> float:
-    """Features of a pass over a learner's rows, or over what the cap leaves of them."""
-    return features * (1.0 if cap is None else min(1.0, cap / len(learner.rows)))
-
-
-def _draw(features: list[Feature], size: int, seed: int) -> Iterator[list[Feature]]:
-    generator = torch.Generator().manual_seed(seed)
-    for indices in training_batches([length_of(f) for f in features], size, generator):
-        yield [features[i] for i in indices]
-
-
-def _turns(
-    tasks: Sequence[Learner], texts: Sequence[Learner], steps: int, sampler: dict[str, Any], mlm: dict[str, Any],
-    seed: int,
-) -> list[int]:  # fmt: skip
-    by_size, by_language = ({learner.name: len(learner.rows) for learner in kind} for kind in (tasks, texts))
-    chances = probabilities(by_size, sampler) if tasks else {}
-    spoken = language_probabilities(by_language, mlm["exponent"]) if texts else {}
-    return turns(list(chances.values()), steps, list(spoken.values()), mlm.get("weight", 1.0), seed)
-
-
 def _heads(
     encoder: Any, learners: Sequence[Learner], language_head: nn.Module | None, where: torch.device
 ) -> dict[str, nn.Module]:
@@ -283,20 +222,3 @@ def _heads(
             assert head is not None
             heads[learner.head] = head.to(where)
     return heads
-
-
-def _groups(encoder: nn.Module, heads: dict[str, nn.Module], recipe: dict[str, Any]) -> list[dict[str, Any]]:
-    """Parameter groups: no weight decay on biases and norms (one-dimensional), a rate of its own for fresh heads. A
-    language model's head may hold the encoder's embeddings: they are learned once, with the encoder."""
-    groups, taken = [], set[int]()
-    rates = [(encoder, None), *((head, recipe.get("head_learning_rate")) for head in heads.values())]
-    for module, rate in rates:
-        own = [p for p in module.parameters() if p.requires_grad and id(p) not in taken]
-        taken |= {id(p) for p in module.parameters()}
-        for decays in (True, False):
-            chosen = [p for p in own if (p.dim() > 1) == decays]
-            if chosen:
-                groups.append(
-                    {"params": chosen} | ({} if decays else {"weight_decay": 0.0}) | ({"lr": rate} if rate else {})
-                )
-    return groups

@@ -42,7 +42,7 @@ class SlicedBatch:
         self.features, self.context = features, context
         self.whole = collate(features, pad, where)
         self.sequences = _ends(len(feature.sequences) for feature in features)
-        self.inputs = _ends(map(words_of, features)) if shape.reads_words else self.sequences
+        self.inputs = _ends(map(words_of, features)) if shape.reads == "words" else self.sequences
         self.gpu = where if where.type == "cuda" else None
         self.start = self._generator()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from xstilts.registry import Registry
 from xstilts.tasks.rows import Row
@@ -77,6 +77,9 @@ class Spec:
         return cls(**{**known, "labels": tuple(labels)})
 
 
+Reads = Literal["first", "pieces", "words", "layer"]
+"""What of an encoder's hidden states a head looks at."""
+
 Output = Any
 """What a head gives for a batch: a tensor [n, ...] over its sequences, or a list of one tensor per feature."""
 
@@ -84,8 +87,8 @@ Output = Any
 class Shape(Protocol):
     """What training and prediction need of a shape. H is the encoder's width.
 
-    `hidden` is [n, length, H] for the n sequences of a batch's features in order, `mask` [n, length] is 1 on
-    real pieces. Everything a batch needs beside the pieces is in its features.
+    `hidden` is [n, length, H] for the n sequences of a batch's features in order ([n, 1, H] where first pieces alone
+    are read), `mask` [n, length] is 1 on real pieces. Everything a batch needs beside the pieces is in its features.
     """
 
     name: str
@@ -93,10 +96,9 @@ class Shape(Protocol):
     """Whether a number of its decoding is tuned on rows apart (mining: the threshold); see `Tuned`."""
     alone: bool
     """Whether the answer to a row depends on no other row; in retrieval all rows of a language are candidates."""
-    reads_layer: bool
-    """Whether `hidden` is the output of layer `spec.layer` (retrieval) and not of the last."""
-    reads_words: bool
-    """Whether its head is given one vector a word (`pieces.words_of`), and not sequences."""
+    reads: Reads
+    """What its head is given: the "first" piece of each sequence, all "pieces", one vector a word ("words":
+    `pieces.word_vectors`), or the pieces after layer `spec.layer` and not the last ("layer": retrieval)."""
 
     def encode(self, rows: Sequence[Row], tokenizer: Any, spec: Spec, training: bool) -> list[Feature]:
         """Pieces and, when training, targets. A row may give several features, in order, never none."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from xstilts.models.heads import PooledHead
 from xstilts.tasks.rows import Row
-from xstilts.tasks.shapes import Feature, Spec, pair
+from xstilts.tasks.shapes import Feature, Reads, Spec, pair
 
 
 class Choice:
@@ -20,8 +20,7 @@ class Choice:
     name = "choice"
     tunes = False
     alone = True
-    reads_layer = False
-    reads_words = False
+    reads: Reads = "first"
 
     def encode(self, rows: Sequence[Row], tokenizer: Any, spec: Spec, training: bool) -> list[Feature]:
         """One feature per row with as many sequences as the row has choices; the target is the right one's index."""

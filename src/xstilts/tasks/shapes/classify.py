@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from xstilts.models.heads import PooledHead
 from xstilts.tasks.rows import Row
-from xstilts.tasks.shapes import Feature, Spec, pair
+from xstilts.tasks.shapes import Feature, Reads, Spec, pair
 
 
 class Classify:
@@ -20,8 +20,7 @@ class Classify:
     name = "classify"
     tunes = False
     alone = True
-    reads_layer = False
-    reads_words = False
+    reads: Reads = "first"
 
     def encode(self, rows: Sequence[Row], tokenizer: Any, spec: Spec, training: bool) -> list[Feature]:
         """One feature per row; the target is the label's index in `spec.labels`."""

@@ -14,7 +14,7 @@ from xstilts.errors import UserError
 from xstilts.metrics.sets import universal
 from xstilts.models.heads import TokenHead
 from xstilts.tasks.rows import Row
-from xstilts.tasks.shapes import Feature, Spec
+from xstilts.tasks.shapes import Feature, Reads, Spec
 from xstilts.tasks.shapes.pieces import whole, word_vectors, words_of
 from xstilts.tasks.shapes.tag import permuted_tags
 
@@ -39,8 +39,7 @@ class Features:
     name = "features"
     tunes = False
     alone = True
-    reads_layer = False
-    reads_words = True
+    reads: Reads = "words"
 
     def encode(self, rows: Sequence[Row], tokenizer: Any, spec: Spec, training: bool) -> list[Feature]:
         """One feature per row; the target [tokens, names] holds the place of each token's value among those of its

@@ -14,7 +14,7 @@ from xstilts.errors import StepFailed, UserError
 from xstilts.retrieval import mining
 from xstilts.retrieval.vectors import Selected, matrix_of
 from xstilts.tasks.rows import Row
-from xstilts.tasks.shapes import Feature, Spec
+from xstilts.tasks.shapes import Feature, Reads, Spec
 from xstilts.tasks.shapes.retrieve import Pool, singles, unit
 
 
@@ -24,8 +24,7 @@ class Mine:
     name = "mine"
     tunes = True
     alone = False
-    reads_layer = True
-    reads_words = False
+    reads: Reads = "layer"
 
     def encode(self, rows: Sequence[Row], tokenizer: Any, spec: Spec, training: bool) -> list[Feature]:
         """One feature per row with the sequences it has: the text, then the English sentence."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import DataCollatorForLanguageModeling
 
 from xstilts.tasks.rows import Row
-from xstilts.tasks.shapes import IGNORE, Feature, Spec
+from xstilts.tasks.shapes import IGNORE, Feature, Reads, Spec
 from xstilts.tasks.shapes.pieces import Frame
 
 
@@ -22,8 +22,7 @@ class Mlm:
     name = "mlm"
     tunes = False
     alone = True
-    reads_layer = False
-    reads_words = False
+    reads: Reads = "pieces"
 
     def encode(self, rows: Sequence[Row], tokenizer: Any, spec: Spec, training: bool) -> list[Feature]:
         """A text longer than `max_length` pieces becomes several features, so that nothing of it is lost; of a

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from xstilts.models.heads import BiaffineHead
 from xstilts.tasks.rows import Row
-from xstilts.tasks.shapes import IGNORE, Feature, Spec
+from xstilts.tasks.shapes import IGNORE, Feature, Reads, Spec
 from xstilts.tasks.shapes.pieces import whole, word_vectors, words_of
 from xstilts.tasks.shapes.trees import best_tree
 
@@ -31,8 +31,7 @@ class Parse:
     name = "parse"
     tunes = False
     alone = True
-    reads_layer = False
-    reads_words = True
+    reads: Reads = "words"
 
     def encode(self, rows: Sequence[Row], tokenizer: Any, spec: Spec, training: bool) -> list[Feature]:
         """One feature per row; the target is the head of each word (0: the root) and the index of its relation."""

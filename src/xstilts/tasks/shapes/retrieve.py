@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from xstilts.retrieval.topk import topk
 from xstilts.retrieval.vectors import matrix_of
 from xstilts.tasks.rows import Row
-from xstilts.tasks.shapes import Feature, Pieces, Spec, pair
+from xstilts.tasks.shapes import Feature, Pieces, Reads, Spec, pair
 
 _PORTION = 10_000
 """Texts that are tokenised at a time."""
@@ -24,8 +24,7 @@ class Retrieve:
     name = "retrieve"
     tunes = False
     alone = False
-    reads_layer = True
-    reads_words = False
+    reads: Reads = "layer"
 
     def encode(self, rows: Sequence[Row], tokenizer: Any, spec: Spec, training: bool) -> list[Feature]:
         """One feature per row with two sequences: the text and its English translation."""

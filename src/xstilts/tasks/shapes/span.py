@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from xstilts.models.heads import TokenHead
 from xstilts.tasks.rows import Row
-from xstilts.tasks.shapes import Feature, Spec
+from xstilts.tasks.shapes import Feature, Reads, Spec
 from xstilts.tasks.shapes.pieces import Frame
 
 
@@ -22,8 +22,7 @@ class Span:
     name = "span"
     tunes = False
     alone = True
-    reads_layer = False
-    reads_words = False
+    reads: Reads = "pieces"
 
     def encode(self, rows: Sequence[Row], tokenizer: Any, spec: Spec, training: bool) -> list[Feature]:
         """One feature per window. A window advances by `stride` pieces, and by less where needed for two windows

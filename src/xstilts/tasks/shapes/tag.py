@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from xstilts.models.heads import TokenHead
 from xstilts.tasks.rows import Row
-from xstilts.tasks.shapes import IGNORE, Feature, Spec
+from xstilts.tasks.shapes import IGNORE, Feature, Reads, Spec
 from xstilts.tasks.shapes.pieces import chunks
 
 
@@ -21,8 +21,7 @@ class Tag:
     name = "tag"
     tunes = False
     alone = True
-    reads_layer = False
-    reads_words = False
+    reads: Reads = "pieces"
 
     def encode(self, rows: Sequence[Row], tokenizer: Any, spec: Spec, training: bool) -> list[Feature]:
         """One feature per chunk of a sentence (see `pieces.chunks`); the target is a label's index per token."""
