@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from typing import Any
@@ -15,17 +16,20 @@ import torch
 from torch import Tensor, nn
 
 from xstilts.errors import UserError
-from xstilts.tasks.shapes import Feature, Output, Shape, Spec
+from xstilts.tasks.shapes import Feature, Output, Reads, Shape, Spec
 from xstilts.training.hidden import hidden_states
+
+Read = Callable[[Any, dict[str, Tensor], Reads, int], Tensor]
+"""`hidden_states`, or what does the same."""
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # malloc.h of glibc
 
 
-def collate(features: Sequence[Feature], pad: int, device: torch.device) -> dict[str, Tensor]:
+def collate(features: Sequence[Feature], pad: int, device: torch.device, multiple: int = 1) -> dict[str, Tensor]:
     """`input_ids`, `attention_mask` and, where the encoder has them, `token_type_ids`: each [n, length], where n
-    counts the sequences of all features and length is the longest."""
+    counts the sequences of all features and length is that of the longest, rounded up to a `multiple`."""
     sequences = [sequence for feature in features for sequence in feature.sequences]
-    length = max(len(s.ids) for s in sequences)
+    length = math.ceil(max(len(s.ids) for s in sequences) / multiple) * multiple
     batch = {
         "input_ids": _pad([s.ids for s in sequences], length, pad),
         "attention_mask": _pad([[1] * len(s.ids) for s in sequences], length, 0),
@@ -40,10 +44,11 @@ def _pad(rows: list[list[int]], length: int, value: int) -> Tensor:
 
 
 def forward(
-    encoder: Any, head: nn.Module, shape: Shape, spec: Spec, batch: dict[str, Tensor], features: Sequence[Feature]
-) -> Output:
-    """The head's output for the collated batch of some features, in float32."""
-    hidden = hidden_states(encoder, batch, shape.reads, spec.layer)
+    encoder: Any, head: nn.Module, shape: Shape, spec: Spec, batch: dict[str, Tensor], features: Sequence[Feature],
+    read: Read = hidden_states,
+) -> Output:  # fmt: skip
+    """The head's output for the collated batch of some features, in float32. `read` passes it through the encoder."""
+    hidden = read(encoder, batch, shape.reads, spec.layer)
     output = shape.forward(head, hidden, batch["attention_mask"], features)
     return [single.float() for single in output] if isinstance(output, list) else output.float()
 

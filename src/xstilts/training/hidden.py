@@ -11,7 +11,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from xstilts.tasks.shapes import Reads
 
-_PLAIN = ("bert", "roberta", "xlm-roberta", "camembert")
+PLAIN = ("bert", "roberta", "xlm-roberta", "camembert")
 """Model types whose last layer is taken apart here: self-attention, its output, a feed-forward part, nothing else."""
 
 
@@ -30,7 +30,7 @@ def hidden_states(encoder: Any, batch: dict[str, Tensor], reads: Reads, layer: i
     with ExitStack() as stack:
         if layers is not None and reads == "layer":
             stack.enter_context(_with(encoder, [*layers[:layer]]))
-        elif layers and reads == "first" and config.model_type in _PLAIN and config._attn_implementation == "sdpa":
+        elif layers and reads == "first" and config.model_type in PLAIN and config._attn_implementation == "sdpa":
             stack.enter_context(_with(encoder, [*layers[:-1], _AtFirstPiece(layers[-1])]))
         # not `hidden_states`: transformers collects them by hooks that it sets once, on the layers it finds then
         hidden: Tensor = encoder(**batch).last_hidden_state

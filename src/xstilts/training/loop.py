@@ -23,6 +23,7 @@ from xstilts.training import ranks
 from xstilts.training.drawing import Learner, draw, is_text
 from xstilts.training.forward import arithmetic, device, settle
 from xstilts.training.gradient import gradient
+from xstilts.training.graphs import Graphs, can_capture
 from xstilts.training.optimiser import decay, parameter_groups, share, warmup_steps
 from xstilts.training.selection import Best
 from xstilts.training.state import (
@@ -105,6 +106,7 @@ def train(
     context, arithmetic_name = arithmetic(precision)
     modules = nn.ModuleList([encoder, *heads.values()])
     parameters = [p for p in modules.parameters() if p.requires_grad]
+    graphs = Graphs() if can_capture(encoder, where) else None
     trained = Trained(encoder, heads)
     made_by = {**versions(), "arithmetic": arithmetic_name, "device": where.type, "weights": _names(modules)}
     keeper = Keeper(partial, save_every, made_by)
@@ -128,7 +130,7 @@ def train(
                 group["lr"] = peak * rate
             last = gradient(
                 encoder, heads[learner.head], learner.shape, learner.spec, part, tokenizer.pad_token_id, where, context,
-                slices=2**halvings,
+                slices=2**halvings, graphs=graphs,
             )  # fmt: skip
             if not math.isfinite(last):
                 raise Diverged(
@@ -169,6 +171,8 @@ def train(
         "trained_parameters": sum(p.numel() for p in parameters), "precision": arithmetic_name, "device": str(where),
         **chosen,
     }  # fmt: skip
+    if graphs is not None:
+        trained.notes["graphs"] = len(graphs)
     if len(learners) > 1:
         trained.notes["steps_by_task"] = dict(Counter(learners[turn].name for turn in drawn.order[:step]))
     return trained
