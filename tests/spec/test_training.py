@@ -26,8 +26,14 @@ from xstilts.training.loop import train
 RECIPE = next(s for s in plan(mini()).steps.values() if isinstance(s, Train)).recipe
 
 
-def run(task: str, seed: int, log: Path, precision: str = "float32", rows: int = 24, **changes: Any) -> tuple[Any, ...]:
+def run(
+    task: str, seed: int, log: Path, precision: str = "float32", rows: int = 24, dropout: bool = True, **changes: Any
+) -> tuple[Any, ...]:  # fmt: skip
     encoder, tokenizer = load_encoder(str(ENCODER), "", None)
+    if not dropout:
+        for module in encoder.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
     declared = get_task(task)
     data = get_source("microworld").rows(declared, "train", "en")[:rows]
     recipe = {**RECIPE, "stride": 64, "max_query": 32, "max_answer": 12, "temperature": 0.05, **changes}
@@ -55,12 +61,13 @@ def test_a_loss_that_is_not_finite_fails_the_step_and_says_where(tmp_path: Path)
 
 
 def test_bfloat16_and_float32_agree_within_noise(tmp_path: Path) -> None:
-    """The same training in both arithmetics gives the same answers but for a few."""
+    """The same training in both arithmetics gives the same answers but for a few. Dropout is off: on a GPU its draws
+    depend on the arithmetic."""
     task, rows = get_task("mw_pos"), get_source("microworld").rows(get_task("mw_pos"), "test", "en")[:20]
     answers = []
     for precision in ("float32", "bfloat16"):
         encoder, tokenizer, head, spec, notes = run(
-            "mw_pos", 1, tmp_path / "log", precision, rows=48, learning_rate=3e-3
+            "mw_pos", 1, tmp_path / "log", precision, rows=48, dropout=False, learning_rate=3e-3
         )
         assert notes["precision"] == precision
         found, _ = predict(encoder, tokenizer, head, SHAPES.get(task.shape), spec, rows, precision)

@@ -9,6 +9,11 @@ import torch
 _POOL = 32
 """Batches sorted together in training: large enough to align lengths, small enough to keep epochs different."""
 
+TOKENS = {"cpu": 8192, "cuda": 32768}
+"""Padded pieces of an evaluation batch by kind of device, where memory has not run out. On an H100 four times as many
+go twice as fast, since fewer kernels are launched; more gain nothing with an encoder of large size
+(`benchmarks/speed/gpu.py`)."""
+
 
 def training_batches(lengths: Sequence[int], batch_size: int, generator: torch.Generator) -> Iterator[list[int]]:
     """Batches of feature indices without end, every feature once per epoch, shuffled anew each epoch.

@@ -10,12 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from xstilts.tasks.shapes import Feature
-from xstilts.training.batches import evaluation_batches
+from xstilts.training.batches import TOKENS, evaluation_batches
 from xstilts.training.forward import arithmetic, check_length, collate, device, settle, size_of
 from xstilts.training.places import Place
-
-_TOKENS = 8192
-"""Padded pieces per batch."""
 
 
 @torch.inference_mode()
@@ -40,7 +37,7 @@ def embed(
         of_feature.setdefault(place.feature, []).append(k)
     context, name = arithmetic(precision)
     done = 0
-    for indices in evaluation_batches([size_of(f) for f in features], _TOKENS >> halvings):
+    for indices in evaluation_batches([size_of(f) for f in features], TOKENS[where.type] >> halvings):
         part = [features[i] for i in indices]
         batch = collate(part, tokenizer.pad_token_id, where)
         with context:

@@ -13,11 +13,8 @@ from torch import Tensor, nn
 from xstilts.retrieval.vectors import Vectors
 from xstilts.tasks.rows import Row
 from xstilts.tasks.shapes import Feature, Shape, Spec, Tuned
-from xstilts.training.batches import evaluation_batches
+from xstilts.training.batches import TOKENS, evaluation_batches
 from xstilts.training.forward import arithmetic, check_length, collate, device, forward, settle, size_of, split
-
-_TOKENS = 8192
-"""Padded pieces per evaluation batch, where memory has not run out."""
 
 
 def predict(
@@ -90,7 +87,7 @@ def _outputs(
     check_length(features, encoder)
     outputs: Vectors | list[Any] = []
     context, name = arithmetic(precision)
-    for indices in evaluation_batches([size_of(f) for f in features], _TOKENS >> halvings):
+    for indices in evaluation_batches([size_of(f) for f in features], TOKENS[where.type] >> halvings):
         part = [features[i] for i in indices]
         with context:
             output = forward(encoder, head, shape, spec, collate(part, tokenizer.pad_token_id, where), part)
