@@ -265,6 +265,42 @@ def report(
         print(f"report: {path}")
 
 
+@app.command()
+def bench(
+    study: Annotated[
+        Path | None, typer.Argument(metavar="STUDY", help="Measure its encoder, with its hyper-parameters.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="A model folder or a known name; xlm-roberta-base where not given."),
+    ] = None,
+    store: StoreOption = None,
+    dry: Annotated[bool, typer.Option("--dry", help="Write nothing.")] = False,
+    seconds: Annotated[float, typer.Option(min=1, help="How long to measure, about.")] = 140,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure how fast this machine trains and predicts; `plan` then estimates by it. It takes two to three minutes."""
+    from xstilts.api import find_store, plan_anywhere
+    from xstilts.bench.measure import measure, write
+    from xstilts.bench.screen import meaning, print_bench, telling
+    from xstilts.bench.subject import DEFAULT, subject_of
+    from xstilts.study import Study
+
+    if study is not None and model is not None:
+        raise UserError("a study names its own encoder", remedy="leave out --model or the study")
+    loaded = None if study is None else Study.load(study)
+    graph = None if loaded is None else plan_anywhere(loaded)
+    subject, opened = subject_of(model or DEFAULT, loaded), find_store(store)
+    with telling(quiet=as_json) as say:
+        found = measure(subject, seconds, None if dry else opened.open().root, say)
+    written = None if dry else str(write(found, opened))
+    sentence, takes = meaning(found, graph, opened)
+    if as_json:
+        _print_json({**found, "written": written, "meaning": sentence, "meaning_seconds": takes})
+    else:
+        print_bench(found, written, sentence)
+
+
 @app.command("predict-gain")
 def predict_gain(
     study: StudyFile,

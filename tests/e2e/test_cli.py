@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from tests.conftest import REPOSITORY
 
 STUDY = """\
 name: mini
@@ -61,7 +60,7 @@ def test_help_is_instant_and_imports_no_torch(tmp_path: Path) -> None:
 def test_every_verb_is_in_the_help(tmp_path: Path) -> None:
     """The help names every verb."""
     text = xstilts("--help", cwd=tmp_path).stdout
-    verbs = ("demo", "plan", "run", "status", "report", "predict-gain", "submit", "score", "tasks", "data")
+    verbs = ("demo", "plan", "run", "bench", "status", "report", "predict-gain", "submit", "score", "tasks", "data")
     assert all(verb in text for verb in verbs)
 
 
@@ -98,13 +97,22 @@ def test_a_plan_says_what_it_needs(folder: Path, tmp_path: Path) -> None:
     """Sharing, disk and hours: a guess at first, and measured once the benchmark has run."""
     before = xstilts("plan", "mini.yaml", "--store", str(tmp_path), cwd=folder).stdout
     assert "of the training work saved" in before and "checkpoints kept" in before
-    assert "a guess; measure it: python benchmarks/throughput.py" in before
-    shape = ["--layers", "3", "--width", "128", "--vocabulary", "1437", "--length", "32", "--batch", "4"]
-    command = [sys.executable, str(REPOSITORY / "benchmarks" / "throughput.py"), *shape]
-    subprocess.run([*command, "--seconds", "0.1", "--repetitions", "2", "--store", str(tmp_path)], check=True)
+    assert "a guess; measure it: xstilts bench --model" in before
+    done = xstilts("bench", "mini.yaml", "--seconds", "1", "--store", str(tmp_path), "--json", cwd=folder)
+    found = json.loads(done.stdout)
+    assert found["written"] == str(tmp_path / "throughput.json") and found["training"]["classify"]["batch"] == 8
     after = json.loads(xstilts("plan", "mini.yaml", "--store", str(tmp_path), "--json", cwd=folder).stdout)
-    assert after["compute"]["measured"] and "measured on" in after["compute"]["how"]
+    assert after["compute"]["measured"] and "with xstilts bench" in after["compute"]["how"]
     assert after["compute"]["flops"] == json.loads((tmp_path / "throughput.json").read_text())["flops"]
+    assert after["rest"]["seconds"] == pytest.approx(found["meaning_seconds"], abs=0.1)
+
+
+def test_a_dry_measurement_is_shown_and_not_written(tmp_path: Path) -> None:
+    """`bench --dry` prints the table, and as its last line what it means in hours; nothing is written."""
+    done = xstilts("bench", "--model", "microworld", "--dry", "--seconds", "1", cwd=tmp_path)
+    assert done.returncode == 0 and done.stderr == ""
+    assert "matrix products" in done.stdout and done.stdout.splitlines()[-1].startswith("a fine-tuning on MNLI")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_plan_needs_no_data_and_a_run_does(tmp_path: Path) -> None:

@@ -257,7 +257,8 @@ def test_hours_are_operations_by_rate(tmp_path: Path) -> None:
 def throughput(store: Store, **changes: Any) -> None:
     store.root.mkdir(parents=True, exist_ok=True)
     shape = {"num_hidden_layers": 3, "hidden_size": 128}
-    found = {"flops": 38e12, "device": "a card", "precision": "bfloat16", "body_parameters": 3 * 12 * 128**2}
+    found = {"flops": 38e12, "device": "a card", "precision": "bfloat16", "body_parameters": 3 * 12 * 128**2,
+             "rates": {"training": [[50, 38e12]]}}  # fmt: skip
     (store.root / THROUGHPUT).write_text(json.dumps({**found, "encoder": shape, **changes}))
 
 
@@ -265,15 +266,34 @@ def test_a_figure_is_called_measured_only_where_it_is(tmp_path: Path) -> None:
     """Without a measurement it is a guess that names the command; one of another encoder's size is said to be that."""
     graph, store = plan(mini()), empty(tmp_path)
     rate = find_rate(graph, store)
-    assert not rate.measured and "a guess" in rate.how and "benchmarks/throughput.py" in rate.how
+    assert not rate.measured and "a guess" in rate.how and "xstilts bench --model" in rate.how
     throughput(store)
     rate = find_rate(graph, store)
-    assert rate == Rate(38e12, True, "measured on a card in bfloat16 with benchmarks/throughput.py")
+    assert rate == Rate(38e12, True, "measured on a card in bfloat16 with xstilts bench", training=((50, 38e12),))
     throughput(store, body_parameters=7)
     rate = find_rate(graph, store)
     assert not rate.measured and "another size" in rate.how
     graph.model = replace(graph.model, body_parameters=0)
     assert not find_rate(graph, store).measured
+
+
+def test_a_figure_of_another_arithmetic_is_not_the_studys(tmp_path: Path) -> None:
+    """A study in float32 is not timed by what bfloat16 did; the command that times it is named."""
+    graph, store = plan(mini(precision="float32")), empty(tmp_path)
+    throughput(store)
+    rate = find_rate(graph, store)
+    assert not rate.measured and "the study computes in float32; measure it: xstilts bench" in rate.how
+    throughput(store, precision="float32")
+    assert find_rate(graph, store).measured
+
+
+def test_what_the_former_script_measured_is_still_read(tmp_path: Path) -> None:
+    """A file with one figure for all work, as versions before `xstilts bench` wrote it, is used and named as such."""
+    graph, store = plan(mini()), empty(tmp_path)
+    throughput(store, rates={})
+    assert find_rate(graph, store) == Rate(
+        38e12, True, "measured on a card in bfloat16 with the benchmark of an earlier version"
+    )
 
 
 def test_done_trainings_measure_the_machine(tmp_path: Path) -> None:
@@ -292,6 +312,11 @@ def test_a_broken_measurement_is_refused(tmp_path: Path) -> None:
     for text in ("{", "[]", '{"flops": 1}'):
         store.root.mkdir(parents=True, exist_ok=True)
         (store.root / THROUGHPUT).write_text(text)
+        with pytest.raises(UserError, match="no measurement"):
+            find_rate(graph, store)
+    for changes in ({"flops": -1}, {"flops": float("nan")}, {"rates": {"training": [[50, 0]]}}, {"rates": [1]},
+                    {"rates": {"prediction": [50]}}, {"encoder": None}, {"processes": "two"}):  # fmt: skip
+        throughput(store, **changes)
         with pytest.raises(UserError, match="no measurement"):
             find_rate(graph, store)
 

@@ -1,0 +1,1 @@
+"""How fast this machine is for an encoder of a given shape: `xstilts bench`."""
