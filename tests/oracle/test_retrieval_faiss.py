@@ -9,7 +9,10 @@ from xstilts.retrieval.topk import topk, topk_both
 from xstilts.training.forward import settle
 
 
-@pytest.mark.parametrize(("n", "m", "width", "k", "block"), [(500, 700, 64, 4, 128), (300, 1000, 384, 10, 2048)])
+@pytest.mark.parametrize(
+    ("n", "m", "width", "k", "block"),
+    [(500, 700, 64, 4, 128), (300, 1000, 384, 10, 2048), (1000, 1000, 384, 1, 2048), (2500, 4500, 96, 4, 2048)],
+)
 def test_neighbours_equal_those_of_faiss(n: int, m: int, width: int, k: int, block: int) -> None:
     """Scores within 1e-5, both ways; the same neighbours wherever the next score is farther than that."""
     faiss = pytest.importorskip("faiss")
