@@ -6,7 +6,7 @@ WORKERS ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format smoke clean
+.PHONY: help install demo test lint format smoke bench clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -38,6 +38,9 @@ format: install ## let ruff format the code
 
 smoke: install ## the small study on real data (XSTILTS_DATA, XSTILTS_MODELS; default ../shared)
 	$(BIN)/xstilts run studies/natural-smoke.yaml
+
+bench: install ## measure speed (an hour or two, nothing beside it) and write docs/performance.md
+	$(BIN)/python benchmarks/performance.py
 
 clean: ## remove results and the environment
 	rm -rf $(VENV) .xstilts reports
