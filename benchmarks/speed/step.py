@@ -163,16 +163,21 @@ def summary(found: dict[str, list[dict[str, Any]]], threads: int, rows: int) -> 
     """All figures by name, with their units in it."""
     products = found.pop("products")
     seconds = {name: [run["seconds"] for run in runs] for name, runs in found.items()}
+    busy = {name: [run["processor_seconds"] for run in runs] for name, runs in found.items() if name in CONTESTANTS}
     results: dict[str, Any] = {
         "threads": threads, "rows": rows, "pieces_per_32_examples": products[0]["pieces"],
         "body_parameters": products[0]["body"],
         "precision": {name: runs[0]["precision"] for name, runs in found.items() if "precision" in runs[0]},
         "seconds_per_32_examples": {name: spread(values) for name, values in seconds.items()},
+        "processor_seconds_per_32_examples": {name: spread(values) for name, values in busy.items()},
         "product_tflops": {kind: spread([p[kind] / 1e12 for p in products]) for kind in ("square", "layers")},
     }  # fmt: skip
     if "ours" in seconds:
         results["times_faster_than"] = {
             name: ratio(seconds[name], seconds["ours"]) for name in CONTESTANTS if name in seconds and name != "ours"
+        }
+        results["times_less_processor_time_than"] = {
+            name: ratio(busy[name], busy["ours"]) for name in results["times_faster_than"]
         }
         useful = [6 * products[0]["body"] * products[0]["pieces"] / value for value in seconds["ours"]]
         results["useful_tflops"] = spread([value / 1e12 for value in useful])
@@ -191,9 +196,13 @@ def summary(found: dict[str, list[dict[str, Any]]], threads: int, rows: int) -> 
 def report(results: dict[str, Any]) -> None:
     """The table."""
     times = {**results.get("times_faster_than", {}), **results.get("times_faster_than_on_two_processors", {})}
-    print("| | seconds per 32 examples | ours is faster, times |\n|---|---|---|")
+    less = results.get("times_less_processor_time_than", {})
+    print("| | seconds per 32 examples | ours is faster, times | in processor time, times |\n|---|---|---|---|")
     for name, found in results["seconds_per_32_examples"].items():
-        print(f"| {name} | {show(found, 3)} | {show(times[name]) if name in times else ''} |")
+        print(
+            f"| {name} | {show(found, 3)} | {show(times[name]) if name in times else ''} "
+            f"| {show(less[name]) if name in less else ''} |"
+        )
     rates = results["product_tflops"]
     print(f"\nbfloat16 products, TFLOP/s: square {show(rates['square'], 3)}, of the layers {show(rates['layers'], 3)}")
     if "useful_tflops" in results:

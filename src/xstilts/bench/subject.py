@@ -22,7 +22,7 @@ how far a machine scales; the last is left out where there is no time for it."""
 PREDICTED = 8192
 """Pieces that are predicted at a time: one batch of `training.inference`."""
 _VOCABULARY = 30_000
-"""Pieces that are trained: for larger vocabularies about what the rows of an English task use of theirs."""
+"""Pieces that are trained at most: an assumption of how many of a larger vocabulary the rows of a training use."""
 ALIKE = 0.05
 """By how much of the mean the rows of a batch differ in length: batches of a study are of like length."""
 LEAST = 3

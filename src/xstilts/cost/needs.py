@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from xstilts.cost.disk import disk
-from xstilts.cost.estimate import Rate, operations
+from xstilts.cost.estimate import Rate, durations, operations
 from xstilts.cost.workload import ROWS, Load, unshared
 from xstilts.graph import Plan
 from xstilts.steps.prepare import Prepare
@@ -22,7 +22,7 @@ def needs(plan: Plan, work: Mapping[str, Load], rate: Rate) -> dict[str, Any]:
     from xstilts.sources.assumed import ABSENT, looked_for
 
     found, space = operations(plan, work), disk(plan, work)
-    seconds = {name: value / rate.flops for name, value in found.items()}
+    seconds = durations(plan, work.values(), rate)
     data = [step for step in plan.steps.values() if isinstance(step, Prepare)]
     missing = [step for step in data if step.content.startswith(ABSENT)]
     return {
