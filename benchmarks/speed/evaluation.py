@@ -2,9 +2,10 @@
 
 A tagger trained on a few English sentences reads real PAN-X rows in 40 languages, clean and under four perturbations.
 xstilts does it in one step and one process. Scripts of the field take one data folder at a time: a process for each
-language and setting, which loads the model, pads to 128 pieces and computes in float32, in batches of 32. Some of these
-200 processes are run, spread over languages and settings, and their mean is taken for all: they are alike but for their
-rows. One thread each, start and imports of every process counted; the middle of several repetitions.
+language and setting, which loads the model, pads to 128 pieces and computes in float32, in batches of 32. Theirs knows
+nothing of xstilts: it reads rows from a file. Some of these 200 processes are run, spread over languages and settings,
+and their mean is taken for all: they are alike but for their rows. One thread each, start and imports of every process
+counted; the middle of several repetitions.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from common import DATA, SMALL, alone, merge, ratio, show, spread
+from common import DATA, SMALL, alone, in_turns, merge, ratio, show, spread
 
 SETTINGS = {"insert": [0.05, 0.1, 0.15, 0.2]}
 BATCH, LENGTH = 32, 128
@@ -50,12 +51,12 @@ def main() -> None:
 def compare(folder: Path, asked: argparse.Namespace) -> dict[str, Any]:
     """One step against a process for each language and setting."""
     file = prepare(folder / "compared", asked.rows, asked.languages, SETTINGS)
-    parts = [(language, setting) for language in languages_of(file) for setting in range(5)]
-    some = [parts[i * len(parts) // asked.processes + i % 5] for i in range(asked.processes)]
+    parts = export(file)
+    some = spread_over(parts, asked.processes)
     one, many = [], []
     for i in range(asked.repetitions):
-        one.append(seconds("ours", file))
-        each = [seconds("theirs", file, language=language, setting=setting) for language, setting in some]
+        one.append(seconds(__file__, who="ours", file=str(file)))
+        each = [seconds(__file__, who="theirs", rows=str(part)) for part in some]
         many.append(len(parts) * sum(each) / len(each))
         print(f"{i + 1} of {asked.repetitions}: {one[-1]:.1f} s against {many[-1]:.0f} s", file=sys.stderr, flush=True)
     times = ratio(many, one)
@@ -70,65 +71,87 @@ def compare(folder: Path, asked: argparse.Namespace) -> dict[str, Any]:
 
 
 def growth(folder: Path, asked: argparse.Namespace) -> dict[str, Any]:
-    """Seconds of the step for more and more languages (clean alone), and for more and more settings (10 languages)."""
-    kinds: dict[str, list[list[float]]] = {"languages": [], "settings": []}
-    for count in (5, 10, 20, 40):
-        file = prepare(folder / f"languages-{count}", asked.rows, count, {})
-        kinds["languages"].append([count, *(seconds("ours", file) for _ in range(asked.repetitions))])
-    for count in range(5):
-        rates = SETTINGS["insert"][:count]
-        file = prepare(folder / f"settings-{count}", asked.rows, 10, {"insert": rates} if rates else {})
-        kinds["settings"].append([1 + count, *(seconds("ours", file) for _ in range(asked.repetitions))])
-    found = {}
-    for kind, points in kinds.items():
-        found[kind] = [{"n": int(n), "seconds": spread(times)} for n, *times in points]
-        print(f"{kind}: " + ", ".join(f"{one['n']}: {show(one['seconds'], 1)} s" for one in found[kind]))
-    return found
+    """Seconds of the process for more and more languages (clean rows), and for more settings (10 languages)."""
+    points = {("languages", n): (n, 0) for n in (5, 10, 20, 40)} | {("settings", n): (10, n - 1) for n in range(1, 6)}
+    files = {}
+    for (axis, n), (languages, rates) in points.items():
+        perturbations = {"insert": SETTINGS["insert"][:rates]} if rates else {}
+        files[f"{axis} {n}"] = prepare(folder / f"{axis}-{n}", asked.rows, languages, perturbations)
+    found = in_turns(
+        list(files), asked.repetitions, lambda name, _: {"s": seconds(__file__, who="ours", file=str(files[name]))}
+    )
+    grown: dict[str, list[dict[str, Any]]] = {}
+    for axis, n in points:
+        values = spread([run["s"] for run in found[f"{axis} {n}"]])
+        grown.setdefault(axis, []).append({"n": n, "seconds": values})
+    for axis, measured in grown.items():
+        print(f"{axis}: " + ", ".join(f"{one['n']}: {show(one['seconds'], 1)} s" for one in measured))
+    return grown
 
 
 def prepare(folder: Path, rows: int, languages: int, perturbations: dict[str, list[float]]) -> Path:
     """The study file of an evaluation, run once: its store has all but what is measured anew."""
     import yaml
 
-    from xstilts.tasks import get_task
-
     folder.mkdir()
     study = {
         "name": "evaluation", "model": str(SMALL), "data": str(DATA), "intermediates": ["none"], "targets": ["panx"],
-        "languages": list(get_task("panx").languages)[:languages], "seeds": [1], "stand_ins": {"panx.test": "panx.dev"},
+        "languages": some_languages(languages), "seeds": [1], "stand_ins": {"panx.test": "panx.dev"},
         "settings": {"default": {"epochs": 1, "batch_size": 8, "learning_rate": 3e-4, "max_length": LENGTH,
                                  "train_rows": 64, "test_rows": rows}},
         **({"perturbations": perturbations} if perturbations else {}),
     }  # fmt: skip
     file = folder / "study.yaml"
     file.write_text(yaml.safe_dump(study), "utf-8")
-    command = [
-        sys.executable,
-        "-m",
-        "xstilts",
-        "run",
-        str(file),
-        "--store",
-        str(folder / "store"),
-        "--out",
-        str(folder / "report"),
-    ]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    where = ["--store", str(folder / "store"), "--out", str(folder / "report")]
+    command = [sys.executable, "-m", "xstilts", "run", str(file), *where]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        raise SystemExit(f"the study of the benchmark did not run:\n{done.stdout}")
     return file
 
 
-def languages_of(file: Path) -> list[str]:
-    """The languages of a study of `prepare`."""
-    import yaml
+def some_languages(count: int) -> list[str]:
+    """The first languages, English among them, of which PAN-X has dev rows at hand. Exits where they are fewer."""
+    from xstilts.sources import get_source
+    from xstilts.tasks import get_task
 
-    found: list[str] = yaml.safe_load(file.read_text("utf-8"))["languages"]
+    task, source = get_task("panx"), get_source("files", DATA)
+    found = ["en", *(code for code in task.all_languages if code != "en" and source.has(task, "dev", code))][:count]
+    if len(found) < count:
+        raise SystemExit(f"{DATA} has PAN-X in {len(found)} languages, not in {count}: ask for fewer")
     return found
 
 
-def seconds(who: str, file: Path, **what: Any) -> float:
-    """Of a whole process."""
+def export(file: Path) -> list[Path]:
+    """A file of rows for each language and setting of a study of `prepare`, as a script would be given them; beside
+    them lies `checkpoint`."""
+    from xstilts.steps.perturb import read_perturbed
+    from xstilts.steps.prepare import read_rows
+    from xstilts.steps.train import checkpoint_folder
+
+    store, step = step_of(str(file))
+    folder = file.parent / "exported"
+    folder.mkdir()
+    (folder / "checkpoint").symlink_to(str(checkpoint_folder(store, step.checkpoint, None)))
+    noisy = [read_perturbed(store, key) for _, key in step.perturbed]
+    files = []
+    for language, key in step.data:
+        for i, rows in enumerate([read_rows(store, (key,), 0, step.rows), *(found[language] for found in noisy)]):
+            files.append(folder / f"{language}-{i}.json")
+            files[-1].write_text(json.dumps(rows), "utf-8")
+    return files
+
+
+def spread_over(parts: list[Path], count: int) -> list[Path]:
+    """`count` of the files of `export`, over all languages, each of the five settings in its turn."""
+    return [parts[5 * (i * len(parts) // (5 * count)) + i % 5] for i in range(count)]
+
+
+def seconds(script: str, **what: Any) -> float:
+    """Of a whole process of a script."""
     began = time.perf_counter()
-    alone(__file__, {"who": who, "file": str(file), **what})
+    alone(script, what)
     return time.perf_counter() - began
 
 
@@ -143,35 +166,31 @@ def step_of(file: str) -> tuple[Any, Any]:
     return Store(Path(file).parent / "store").open(), next(step for step in steps if isinstance(step, Predict))
 
 
-def ours(what: dict[str, Any]) -> float:
-    """Publish the predictions anew; returns the seconds of the step itself."""
+def ours(what: dict[str, Any], **changes: Any) -> float:
+    """Publish the predictions anew, by the step with some fields changed and nothing tokenised before; returns the
+    seconds of the step itself."""
     store, step = step_of(what["file"])
-    if (there := store.of(step)).is_dir():
-        shutil.rmtree(there)
+    for there in (store.of(step), store.tokens):
+        shutil.rmtree(there, ignore_errors=True)
     began = time.perf_counter()
-    store.publish(step, "")
+    store.publish(step.model_copy(update=changes), "")
     return time.perf_counter() - began
 
 
 def theirs(what: dict[str, Any]) -> float:
-    """Predict the rows of one language and setting as a script of the field does."""
+    """Predict the rows of a file of `export` as a script of the field does."""
     began = time.perf_counter()
     import torch
     from safetensors.torch import load_file
-    from transformers import AutoModel, AutoTokenizer
+    from transformers import AutoModel, AutoTokenizer, logging
 
-    from xstilts.steps.perturb import read_perturbed
-    from xstilts.steps.prepare import read_rows
-    from xstilts.steps.train import checkpoint_folder
-
-    store, step = step_of(what["file"])
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     torch.set_num_threads(what["threads"])
-    if what["setting"]:
-        rows = read_perturbed(store, step.perturbed[what["setting"] - 1][1])[what["language"]]
-    else:
-        rows = read_rows(store, (dict(step.data)[what["language"]],), 0, step.rows)
-    folder = checkpoint_folder(store, step.checkpoint, None)
-    tokenizer, encoder = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
+    file = Path(what["rows"])
+    rows, folder = json.loads(file.read_text("utf-8")), file.with_name("checkpoint")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    encoder = AutoModel.from_pretrained(folder, add_pooling_layer=False).eval()
     head = load_file(folder / "head.safetensors")
     answers = []
     with torch.no_grad():

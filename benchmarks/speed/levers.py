@@ -16,7 +16,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -124,6 +124,24 @@ def with_whole_last_layer() -> Iterator[None]:
 
 
 @contextmanager
+def with_dropout_of_torch() -> Iterator[None]:
+    """Masks, and attention with them, as torch has them."""
+    from xstilts.training import gradient
+
+    with mock.patch.object(gradient, "PartOfDropout", nullcontext):
+        yield
+
+
+@contextmanager
+def keeping_attention() -> Iterator[None]:
+    """The weights of attention kept for the backward pass, not computed again."""
+    from xstilts.training import dropout
+
+    with mock.patch.object(dropout, "checkpoint", lambda function, *given, **_: function(*given)):
+        yield
+
+
+@contextmanager
 def with_plain_glibc() -> Iterator[None]:
     """Freed memory returned to the system, as glibc does unasked. Also what a preloaded allocator runs with."""
     from xstilts.training import forward
@@ -180,6 +198,8 @@ LEVERS: dict[str, Callable[[], Any]] = {
     "batches in random order": in_random_batches,
     "whole vocabulary": with_whole_vocabulary,
     "whole last layer": with_whole_last_layer,
+    "torch's dropout and attention": with_dropout_of_torch,
+    "attention kept, not computed again": keeping_attention,
     "memory returned to the system": with_plain_glibc,
     PRELOADED: with_plain_glibc,
     "new memory filled": with_filled_memory,
@@ -218,9 +238,9 @@ def padding(tokenizer: Any, rows: Sequence[Any]) -> dict[str, Any]:
 
 _GROUPS = (
     ("optimiser and clipping", r"Optimizer|_fused_adamw|clip_grad|linalg_vector_norm|_foreach"),
-    ("attention", r"scaled_dot_product|ScaledDotProduct"),
-    ("dropout", r"dropout|Dropout|bernoulli"),
-    ("matrix products", r"^aten::(linear|addmm|mm|bmm|matmul|mkldnn_linear)|(Addmm|Mm|Bmm|Linear)Backward"),
+    ("attention", r"scaled_dot_product|ScaledDotProduct|softmax|Softmax|aten::bmm|Bmm"),
+    ("dropout", r"dropout|Dropout|bernoulli|aten::(random_|ge|mul_?)$|MulBackward"),
+    ("matrix products", r"^aten::(linear|addmm|mm|matmul|mkldnn_linear)|(Addmm|Mm|Linear)Backward"),
     ("GELU and norms", r"gelu|Gelu|layer_norm|LayerNorm"),
     ("embeddings", r"embedding|Embedding"),
     ("casts and copies", r"aten::(_to_copy|to|copy_|clone|contiguous)$|ToCopyBackward|AccumulateGrad"),

@@ -7,7 +7,8 @@ time in a process of its own:
   trainer       Hugging Face Trainer, defaults: batches padded to their longest, float32, fused AdamW
   trainer_best  Hugging Face Trainer, bfloat16, batches of like length
   ours          the training loop of studies
-  products      nothing but bfloat16 matrix products: square ones, those of the layers, forward and backward
+  products      nothing but bfloat16 matrix products: square ones, those of the layers, forward and backward; beside
+                them square ones in float32
 
 Seconds are per 32 examples, over an epoch of the rows after a warm-up step (padded: two steps, which are all alike).
 Useful operations are 6 per weight of the layers and real piece (2 forward, 4 backward; Kaplan et al. 2020, arXiv
@@ -136,17 +137,24 @@ def products(small: bool, rows: int, threads: int) -> dict[str, Any]:
     kinds = [(width, width)] * 4 + [(width, inner), (inner, width)]
     sizes = [size for i, o in kinds for size in ((n, i, o), (n, o, i), (i, n, o))]
     square = max(rate([(size, size, size)]) for size in (2048, 4096))
-    return {"square": square, "layers": rate(sizes), "pieces": count, "body": body_parameters(shape)}
+    single = rate([(2048, 2048, 2048)], torch.float32)
+    return {
+        "square": square,
+        "square_float32": single,
+        "layers": rate(sizes),
+        "pieces": count,
+        "body": body_parameters(shape),
+    }
 
 
-def rate(sizes: list[tuple[int, int, int]], seconds: float = 2.0) -> float:
-    """Floating-point operations a second of bfloat16 products [m, k] by [k, n] one after the other."""
+def rate(sizes: list[tuple[int, int, int]], dtype: Any = None, seconds: float = 2.0) -> float:
+    """Floating-point operations a second of products [m, k] by [k, n] one after the other, in bfloat16 unless `dtype`
+    says otherwise."""
     import torch
 
     where = "cuda" if torch.cuda.is_available() else "cpu"
-    pairs = [
-        (torch.randn(m, k, device=where).bfloat16(), torch.randn(n, k, device=where).bfloat16().T) for m, k, n in sizes
-    ]
+    kind = {"device": where, "dtype": dtype or torch.bfloat16}
+    pairs = [(torch.randn(m, k).to(**kind), torch.randn(n, k).to(**kind).T) for m, k, n in sizes]
     rates: list[float] = []
     began = time.perf_counter()
     while time.perf_counter() - began < seconds or len(rates) < 3:
@@ -170,7 +178,9 @@ def summary(found: dict[str, list[dict[str, Any]]], threads: int, rows: int) -> 
         "precision": {name: runs[0]["precision"] for name, runs in found.items() if "precision" in runs[0]},
         "seconds_per_32_examples": {name: spread(values) for name, values in seconds.items()},
         "processor_seconds_per_32_examples": {name: spread(values) for name, values in busy.items()},
-        "product_tflops": {kind: spread([p[kind] / 1e12 for p in products]) for kind in ("square", "layers")},
+        "product_tflops": {
+            kind: spread([p[kind] / 1e12 for p in products]) for kind in ("square", "layers", "square_float32")
+        },
     }  # fmt: skip
     if "ours" in seconds:
         results["times_faster_than"] = {

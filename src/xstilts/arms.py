@@ -78,6 +78,9 @@ class Mlm(BaseModel):
     """Rows used per language (a fixed random sample); all where not given."""
     mask_rate: float = Field(0.15, gt=0, lt=1)
     """Share of the pieces that are predicted; of these 80 % become the mask, 10 % a random piece, 10 % stay."""
+    trim: bool = False
+    """Whether pieces that none of the texts and rows of a training uses are neither guessed nor trained: with a large
+    vocabulary a step is then much faster, but learns something else, to tell apart the pieces in use."""
 
 
 class Translation(BaseModel):

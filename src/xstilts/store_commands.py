@@ -83,7 +83,8 @@ def gc(
         list[str] | None,
         typer.Option(
             "--drop", metavar="POLICY", help="targets: checkpoints whose predictions are stored; unused: steps that no "
-            "STUDY names; leftovers: what dead workers left. Can be repeated. [default: targets]",
+            "STUDY names; leftovers: what dead workers left; tokens: rows as encoders read them. Can be repeated. "
+            "[default: targets]",
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Remove it. Without this it is only shown.")] = False,

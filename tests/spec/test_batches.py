@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import islice, pairwise
 
 import torch
 from hypothesis import given
@@ -36,11 +36,20 @@ def test_epochs_differ_and_seeds_decide() -> None:
     assert {frozenset(b) for b in draw(1, 38)[:19]} != {frozenset(b) for b in draw(1, 38)[19:]}
 
 
-@given(lengths=LENGTHS, tokens=st.integers(1, 500))
-def test_evaluation_batches_fit_the_budget_and_miss_nothing(lengths: list[int], tokens: int) -> None:
-    """Every feature once, longest first, at most `tokens` padded pieces unless one feature alone is longer."""
-    batches = list(evaluation_batches(lengths, tokens))
+@given(lengths=LENGTHS, tokens=st.integers(1, 500), padding=st.integers(0, 100))
+def test_evaluation_batches_fit_the_budget_and_miss_nothing(lengths: list[int], tokens: int, padding: int) -> None:
+    """Every feature once, longest first, at most `tokens` padded pieces unless one feature alone is longer, and at most
+    `padding` pieces of padding; a batch is not cut before the next feature would be too much."""
+    batches = list(evaluation_batches(lengths, tokens, padding))
     assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
     widths = [max(lengths[i] for i in batch) for batch in batches]
     assert widths == sorted(widths, reverse=True)
     assert all(width * len(batch) <= tokens or len(batch) == 1 for width, batch in zip(widths, batches, strict=True))
+
+    def spare(batch: list[int]) -> int:
+        return sum(lengths[batch[0]] - lengths[i] for i in batch)
+
+    assert all(spare(batch) <= padding for batch in batches)
+    for batch, after in pairwise(batches):
+        more = [*batch, after[0]]
+        assert lengths[batch[0]] * len(more) > tokens or spare(more) > padding

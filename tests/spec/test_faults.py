@@ -12,6 +12,7 @@ import pytest
 from tests.conftest import mini
 
 from xstilts.executors import get_executor
+from xstilts.executors.engine import Engine
 from xstilts.graph import Arm, Cell, Plan
 from xstilts.models.identity import Model
 from xstilts.schedule import Outcome, Watcher, explain, schedule
@@ -46,7 +47,8 @@ def study(*steps: Fill) -> Plan:
 
 
 def run(plan: Plan, store: Store, watcher: Any = None, executor: str = "inline") -> Outcome:
-    with closing(get_executor(executor, store)) as engine:
+    # one step at a time: two would share the disk's room
+    with closing(get_executor(Engine(executor=executor, workers=1), store)) as engine:
         return schedule(plan, store, engine, watcher)
 
 

@@ -201,7 +201,8 @@ def test_the_mean_vector_is_that_of_each_text_alone(loaded: Any, tmp_path: Path)
     rows = [{"id": str(i), "text_a": "a b c " * (i + 1), "text_b": None, "label": "xy"[i % 2]} for i in range(4)]
     features, found = places("classify", rows, tokenizer, Spec(max_length=96), most=100)
     mean, vectors, _ = embed(encoder, tokenizer, features, found, "float32", lambda *_: None)
-    alone = [embed(encoder, tokenizer, [f], [], "float32", lambda *_: None)[0] for f in features]
+    one_by_one = [places("classify", [row], tokenizer, Spec(max_length=96), most=0)[0] for row in rows]
+    alone = [embed(encoder, tokenizer, one, [], "float32", lambda *_: None)[0] for one in one_by_one]
     np.testing.assert_allclose(mean, np.mean(alone, axis=0), atol=1e-5)
     np.testing.assert_allclose(vectors, alone, atol=1e-5)
 

@@ -262,7 +262,7 @@ def test_vectors_in_a_file_give_the_same_answers(bench: Bench, monkeypatch: pyte
     found, work = bench.run("d")
     assert found == expected
     assert folders == [work.out.parent] * 2
-    assert sorted(p.name for p in work.out.parent.iterdir()) == ["out", "prepare"]
+    assert sorted(p.name for p in work.out.parent.iterdir()) == ["out", "prepare", "tokens"]
     assert [p.name for p in work.out.iterdir()] == ["predictions.parquet"]
 
 

@@ -11,6 +11,7 @@ from torch import nn
 
 from xstilts.errors import UserError
 from xstilts.models.encoder import load_encoder, load_language_model
+from xstilts.models.trim import trim, trim_head
 from xstilts.sources import get_source
 from xstilts.sources.microworld import ENCODER
 from xstilts.tasks import get_task
@@ -126,6 +127,70 @@ def test_the_loss_of_masked_pieces_falls(tmp_path: Path) -> None:
                     mlm={"weight": 1.0, "exponent": 0.3}, language_head=head)  # fmt: skip
     after = masked_loss(trained.encoder, tokenizer, trained.heads["mlm"])
     assert after < 0.8 * before, (before, after)
+
+
+@pytest.mark.parametrize("tied", [True, False], ids=["embeddings as output weights", "output weights of its own"])
+def test_a_trimmed_vocabulary_is_the_whole_one_without_the_rest(tied: bool) -> None:
+    """Masks with a vocabulary read and want pieces of it alone, those that stood there; the loss and the gradient of
+    every weight are those of the whole model with all other pieces left out of the softmax."""
+    encoder, tokenizer, head = load_language_model(str(ENCODER), "", None)
+    if tied:
+        head.decoder.weight = encoder.get_input_embeddings().weight
+    both = nn.ModuleList([encoder.eval(), head.eval()])
+    plain = SHAPE.encode(texts(40), tokenizer, Spec(max_length=96), training=True)
+    used = {i for f in plain for i in f.sequences[0].ids} | {tokenizer.mask_token_id, tokenizer.pad_token_id}
+    vocabulary = sorted(used)
+    assert len(vocabulary) < encoder.config.vocab_size / 2
+    part = Masker(tokenizer, 0.15, 3, vocabulary)(plain)
+    ids = [f.sequences[0].ids for f in plain]
+    for feature in part:
+        places, wanted = feature.target
+        assert [vocabulary[k] for k in wanted] == [ids[feature.row][place] for place in places]
+        assert used.issuperset(feature.sequences[0].ids)
+    batch = collate(part, tokenizer.pad_token_id, CPU)
+    losses, gradients = [], []
+    trimmed = None
+    for chosen in (vocabulary, slice(None)):
+        both.zero_grad()
+        loss = SHAPE.loss(forward(encoder, head, SHAPE, Spec(), batch, part)[:, chosen], part, Spec())
+        loss.backward()
+        losses.append(loss.item())
+        found = {name: p.grad.clone() for name, p in both.named_parameters() if p.grad is not None}
+        gradients.append(
+            {name: g[vocabulary] if len(g) == encoder.config.vocab_size else g for name, g in found.items()}
+        )
+        if trimmed is None:
+            trimmed = trim(encoder, used)
+            trim_head(head, trimmed)
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+    theirs, ours = gradients
+    assert len(ours) == len(theirs)
+    for name, gradient in ours.items():
+        torch.testing.assert_close(gradient, theirs[name], rtol=1e-3, atol=1e-6, msg=name)
+
+
+def test_pieces_that_no_text_uses_are_left_as_they_were(tmp_path: Path) -> None:
+    """With `trim` the trained encoder has its whole vocabulary again: what the texts use has moved, the rest has
+    not. Where embeddings are kept as they are it is refused."""
+    encoder, tokenizer, head = load_language_model(str(ENCODER), "", None)
+    before = encoder.get_input_embeddings().weight.detach().clone()
+    rows = texts(40)
+    recipe = {"learning_rate": 1e-3, "epochs": 1.0, "steps": 4, "batch_size": 16, "warmup": 0.1, "weight_decay": 0.0,
+              "clip": 1.0}  # fmt: skip
+    learner = Learner("text qaa", "mlm", SHAPE, Spec(max_length=96), rows)
+    mlm = {"weight": 1.0, "exponent": 0.3, "trim": True}
+    with pytest.raises(UserError, match=r"mlm.trim"):
+        train(encoder, tokenizer, [learner], {**recipe, "freeze": 0}, 1, "float32", tmp_path / "log",
+              lambda d, t: None, mlm=mlm, language_head=head)  # fmt: skip
+    encoder, tokenizer, head = load_language_model(str(ENCODER), "", None)
+    trained = train(encoder, tokenizer, [learner], recipe, 1, "float32", tmp_path / "log", lambda d, t: None, mlm=mlm,
+                    language_head=head)  # fmt: skip
+    after = trained.encoder.get_input_embeddings().weight
+    moved = set((after != before).any(1).nonzero()[:, 0].tolist())
+    used = {i for f in SHAPE.encode(rows, tokenizer, Spec(max_length=96), True) for i in f.sequences[0].ids}
+    assert after.shape == before.shape
+    assert moved <= used | {tokenizer.mask_token_id}
+    assert tokenizer.mask_token_id in moved and len(moved) > len(used) / 2
 
 
 def test_an_encoder_without_its_language_head_is_refused(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def of_kind(graph: Plan, kind: type[Any]) -> list[Any]:
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Store]:
     """A study with perturbed evaluation, run."""
-    graph = plan(noisy(perturbations={"swap": [0.05, 0.3], "word_delete": 0.3}))
+    graph = plan(noisy(perturbations={"swap": [0.05, 0.3], "word_delete": 0.3}, precision="float32"))
     store = Store(tmp_path_factory.mktemp("noise")).open()
     assert not schedule(graph, store, get_executor("inline", store)).failed
     return graph, store

@@ -202,7 +202,7 @@ def test_a_parser_learns_and_the_same_seed_gives_the_same_weights(tmp_path: Path
     rows, held_out = grammar("train", 96), grammar("dev", 30)
     for _ in range(2):
         encoder, tokenizer = load_encoder(str(ENCODER), "", None)
-        recipe = {**RECIPE, "epochs": 3, "learning_rate": 3e-3}
+        recipe = {**RECIPE, "epochs": 5, "learning_rate": 3e-3}
         spec = Spec.of(recipe, ("root", *SHAPE.inventory(rows)), 2)
         learner = Learner("", "", SHAPE, spec, rows)
         trained = train(encoder, tokenizer, [learner], recipe, 1, "float32", tmp_path / "log", lambda d, t: None)

@@ -30,7 +30,7 @@ from xstilts.tasks import get_task
 from xstilts.tasks.shapes import SHAPES, Shape, Spec
 from xstilts.tasks.shapes.mlm import Masker
 from xstilts.tasks.shapes.retrieve import Pool
-from xstilts.training import inference, ranks
+from xstilts.training import dropout, inference, ranks
 from xstilts.training.batches import TOKENS
 from xstilts.training.dropout import PartOfDropout, Share
 from xstilts.training.forward import arithmetic, collate, device, forward
@@ -122,9 +122,13 @@ def test_slices_give_the_gradient_of_the_batch(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TRAINED)
-def test_one_slice_is_a_plain_pass_bit_for_bit(name: str) -> None:
-    """Without slices nothing stands between a training and torch: gradient and generator are those of four lines."""
+def test_one_slice_without_dropout_is_a_plain_pass_bit_for_bit(name: str) -> None:
+    """But for the masks of dropout nothing stands between a training and torch: without it gradient and generator are
+    those of four lines."""
     case = Case(name)
+    for module in nn.ModuleList([case.encoder, case.head]).modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
     _, found, state = case.gradient(1)
     case.encoder.zero_grad(set_to_none=True)
     torch.manual_seed(7)
@@ -226,8 +230,9 @@ def test_other_encoders_are_sliced_alike(which: str) -> None:
 
 
 @pytest.mark.parametrize("mask", ["none", "bool", "float", "causal", "groups"])
-def test_attention_is_that_of_torch(mask: str) -> None:
-    """The attention that takes a given mask gives what torch's does from the same seed, for every kind of mask."""
+def test_attention_is_that_of_torch(mask: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Attention with dropout gives what torch's does where it draws the same, for every kind of mask."""
+    monkeypatch.setattr(dropout, "_draw", lambda shape, p: torch.empty(shape).bernoulli_(1 - p).bool())
     torch.manual_seed(1)
     query, key, value = torch.randn(3, 4, 4, 6, 5).transpose(2, 3)
     options: dict[str, Any] = {
@@ -243,6 +248,25 @@ def test_attention_is_that_of_torch(mask: str) -> None:
         with mode:
             found.append(scaled_dot_product_attention(query, key, value, dropout_p=0.3, **options))
     assert torch.allclose(*found, atol=1e-6)
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.99])
+def test_masks_drop_the_share_that_is_asked_for(p: float) -> None:
+    """Each place falls out with the probability asked for, by itself: neighbours, and places a word of the generator
+    apart, no more often together than chance has it; what stays is scaled, and its gradient too."""
+    torch.manual_seed(1)
+    ones = torch.ones(1000, 10, 100, requires_grad=True)
+    with PartOfDropout():
+        found = nn.functional.dropout(ones, p)
+    assert torch.equal(found.unique(), torch.tensor([0.0, 1 / (1 - p)]))
+    found.sum().backward()
+    assert torch.equal(ones.grad, found)
+    dropped = (found == 0).flatten().double()
+    count, error = len(dropped), (p * (1 - p)) ** 0.5
+    assert abs(dropped.mean() - p) < 4 * error / count**0.5
+    for apart in (1, 2, 3, 4, 8, 100):
+        together = ((dropped[apart:] - p) * (dropped[:-apart] - p)).mean() / error**2
+        assert abs(together) < 4 / count**0.5
 
 
 def test_dropout_that_is_of_no_sequence_is_refused() -> None:

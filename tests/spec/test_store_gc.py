@@ -204,6 +204,49 @@ def test_leftovers_of_the_dead_go_and_those_of_the_living_stay(store: Store) -> 
     assert store.done(graph.steps.values()) == graph.steps.keys()
 
 
+def test_the_token_cache_goes_by_name_and_nothing_misses_it(store: Store, tmp_path: Path) -> None:
+    """`--drop tokens` removes the files of the cache and nothing else, without a study; no other policy takes one, and
+    neither it nor a damaged file of it is damage to `verify`. What is done again makes them anew."""
+    files = sorted(store.tokens.rglob("*.arrow"))
+    files[0].write_bytes(b"damaged")
+    assert verify(store.root).whole
+    assert not [item for item in find_items(store, [plan(study())], ["targets", "unused", "leftovers"])
+                if store.tokens in item.path.parents]  # fmt: skip
+    items = find_items(store, [], ["tokens"])
+    assert [item.path for item in items] == files and items[0].bytes == len(b"damaged")
+    done = sorted(path for path in store.root.rglob("*") if path.is_file() and store.tokens not in path.parents)
+    shown = CliRunner().invoke(store_app, ["gc", "--drop", "tokens", "--yes", "--store", str(store.root)])
+    assert f"{len(files)} removed" in shown.output
+    assert done == sorted(path for path in store.root.rglob("*") if path.is_file())
+    before = report(study(), store, tmp_path / "before")
+    for kind in ("train", "predict", "score"):
+        shutil.rmtree(store.root / kind)
+    run(study(), store)
+    after = report(study(), store, tmp_path / "after")
+    assert {name for name in before if before[name] != after[name]} == {"steps.csv"}
+    assert sorted(store.tokens.rglob("*.arrow")) == files
+
+
+def test_the_token_cache_stays_while_a_study_runs(store: Store) -> None:
+    """It is refused while a run lives that may read it, from whatever machine."""
+    with closing(Claims(store.root)) as claims:
+        claims.take("a" * 64)
+        with pytest.raises(UserError, match="a study runs on this store .* wait until it has ended"):
+            find_items(store, [], ["tokens"])
+    assert find_items(store, [], ["tokens"])
+
+
+def test_a_file_of_the_cache_that_was_not_finished_is_a_leftover(store: Store) -> None:
+    """What a worker that was killed left beside the files of the cache goes once it is a day old."""
+    old, young = (store.tokens / "ab" / f".{'ab' * 6}-{name}" for name in ("old", "young"))
+    old.parent.mkdir(parents=True, exist_ok=True)
+    for file in (old, young):
+        file.write_bytes(b"half")
+    os.utime(old, (time.time() - 2 * DAY,) * 2)
+    assert collect(store, ["leftovers"]) == [f"temporary folder {old.name}"]
+    assert young.exists() and not old.exists()
+
+
 def test_nothing_goes_without_yes(store: Store, tmp_path: Path) -> None:
     """`xstilts store gc STUDY` shows what would go, with its bytes; `--yes` removes just that."""
     file = tmp_path / "mini.yaml"
@@ -229,7 +272,7 @@ def test_a_policy_that_needs_a_study_is_refused_without_one(store: Store) -> Non
             find_items(store, [], [name])
     with pytest.raises(UserError, match="did you mean 'leftovers'"):
         find_items(store, [], ["leftover"])
-    assert set(POLICIES) == {"targets", "unused", "leftovers"}
+    assert set(POLICIES) == {"targets", "unused", "leftovers", "tokens"}
 
 
 def test_gc_never_follows_a_link_out_of_the_store(store: Store, tmp_path: Path) -> None:
@@ -246,6 +289,11 @@ def test_gc_never_follows_a_link_out_of_the_store(store: Store, tmp_path: Path) 
     (whole / "checkpoint").symlink_to(outside)
     (store.root / "partial").mkdir(exist_ok=True)
     (store.root / "partial" / key).symlink_to(outside)
+    shutil.rmtree(store.tokens)
+    store.tokens.mkdir()
+    (outside / f"{key}.arrow").write_text("not of the cache")
+    (store.tokens / "ee").symlink_to(outside)
+    assert find_items(store, [], ["tokens"]) == []
     items = find_items(store, [plan(study())], ["unused"])
     assert len(items) == 3 and sum(item.bytes for item in items) < 1000
     remove_items(store, items)

@@ -95,9 +95,8 @@ def test_padding_changes_nothing(loaded: Any) -> None:
 
 def test_a_window_longer_than_the_encoder_is_refused(loaded: Any) -> None:
     """Sequences the encoder has no positions for are refused with the longest length that works."""
-    feature = Feature(0, [Pieces([5] * 4000, None)])
     with pytest.raises(UserError, match="set max_length to at most"):
-        check_length([feature], loaded[0])
+        check_length(4000, loaded[0])
 
 
 def test_a_checkpoint_is_a_hugging_face_folder(tmp_path: Path) -> None:

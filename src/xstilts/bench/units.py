@@ -23,6 +23,7 @@ from xstilts.errors import UserError
 from xstilts.plan.options import recipe
 from xstilts.settings import resolve
 from xstilts.tasks.shapes import SHAPES, Feature, Pieces, Spec
+from xstilts.training.features import pack
 from xstilts.training.forward import arithmetic, device, settle
 from xstilts.training.gradient import gradient
 from xstilts.training.graphs import Graphs, can_capture
@@ -127,12 +128,13 @@ def passes(subject: Subject) -> dict[str, Unit]:
         return unit
 
     def prediction(sort: Sort) -> Unit:
-        features = _features(sort, encoder.config.vocab_size, max(1, PREDICTED // sort.pieces), _BATCHES)
+        found = _features(sort, encoder.config.vocab_size, max(1, PREDICTED // sort.pieces), _BATCHES)
+        features, pieces = pack(found), _pieces(found)
 
         def unit() -> float:
             read(encoder, tokenizer, heads[sort.shape], shapes[sort], specs[sort], [], subject.precision,
                  features=features)  # fmt: skip
-            return _pieces(features)
+            return pieces
 
         return unit
 
@@ -181,7 +183,7 @@ def _features(sort: Sort, vocabulary: int, count: int, seed: int) -> list[Featur
         if sort.shape == "classify":
             target = chance.randrange(labels)
         elif sort.shape == "tag":
-            extra = {"firsts": range(1, length - 1)}
+            extra = {"firsts": list(range(1, length - 1))}
             target = [chance.randrange(labels) for _ in extra["firsts"]]
         found.append(Feature(row, [Pieces(ids, None)], target, extra))
     return found

@@ -155,6 +155,9 @@ def save_checkpoint(folder: Path, encoder: Any, tokenizer: Any, heads: Sequence[
     """Write a folder that `AutoModel` and `AutoTokenizer` read, with each head beside: `head.safetensors` and
     `head.json` of an only one, `head-NAME...` of several."""
     encoder.save_pretrained(folder)
+    # a tokenizer keeps what it was last asked for, which depends on what was tokenised before and what was not
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.no_padding()
     tokenizer.save_pretrained(folder)
     for head in heads:
         stem = f"head-{head.name}" if len(heads) > 1 else "head"

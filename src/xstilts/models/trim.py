@@ -1,5 +1,5 @@
 """A vocabulary of the pieces that a training learns from: the others get no gradient, so they need neither the time nor
-the memory of it."""
+the memory of it. Language modelling gives one to all, and is trimmed only where that is asked for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding
+from torch.nn.functional import embedding, linear
+
+from xstilts.errors import UserError
 
 
 class TrimmedEmbedding(nn.Module):
@@ -52,6 +54,31 @@ class TrimmedEmbedding(nn.Module):
             whole.weight.mul_(self.decay)
         whole.weight[self.kept] = self.weight.detach().to(whole.weight.device)
         return whole
+
+
+class TrimmedDecoder(nn.Module):
+    """Stands in for the last layer of a language model's head: it scores the pieces in use alone."""
+
+    def __init__(self, whole: nn.Linear, trimmed: TrimmedEmbedding) -> None:
+        super().__init__()
+        tied = whole.weight is trimmed.whole[0].weight
+        self.weight = trimmed.weight if tied else nn.Parameter(whole.weight.detach()[trimmed.kept])
+        self.bias = None if whole.bias is None else nn.Parameter(whole.bias.detach()[trimmed.kept])
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """[n, H] to [n, pieces in use]."""
+        return linear(hidden, self.weight, self.bias)
+
+
+def trim_head(head: nn.Module, trimmed: TrimmedEmbedding) -> None:
+    """Let a language model's head score no pieces but those of `trimmed`, in their order. What it learns is not put
+    back: no checkpoint has it. Raises `UserError` for a head of unknown make."""
+    for name, module in head.named_modules():
+        if isinstance(module, nn.Linear) and module.out_features == trimmed.whole[0].num_embeddings:
+            parent, _, last = name.rpartition(".")
+            setattr(head.get_submodule(parent), last, TrimmedDecoder(module, trimmed))
+            return
+    raise UserError("the language model's head of this encoder cannot be trimmed", remedy="leave out mlm.trim")
 
 
 def trim(encoder: Any, used: Collection[int]) -> TrimmedEmbedding:

@@ -137,7 +137,7 @@ class MaskedNeighbours:
     def _ranked(self, features: Sequence[Feature]) -> list[tuple[_Masked, tuple[str, ...]]]:
         """Each masked word with its options."""
         found: list[tuple[_Masked, tuple[str, ...]]] = []
-        for indices in evaluation_batches([size_of(feature) for feature in features], _TOKENS):
+        for indices in evaluation_batches([size_of(feature) for feature in features], _TOKENS, _TOKENS):
             part = [features[i] for i in indices]
             words = [word for feature in part for word in feature.extra["words"]]
             context, _ = arithmetic(self._precision)

@@ -117,6 +117,8 @@ class Trainings:
         fields: dict[str, Any] = {}
         if arm.options.mlm is not None:
             fields["mlm"] = {"weight": arm.options.mlm.weight, "exponent": arm.options.mlm.exponent}
+            if arm.options.mlm.trim:
+                fields["mlm"]["trim"] = True
             if not parts and whole.steps is None:
                 raise UserError(
                     f"{arm.name} learns from text alone, and nothing says how long", file=self.study.file,

@@ -59,7 +59,7 @@ class Embed(Step):
             work.store, self.model, self.encoder, self.checkpoint, self.pretrained, self.alpha
         )
         spec = Spec.of(self.options, (), encoder.config.num_hidden_layers)
-        features, found = places(self.shape, rows, tokenizer, spec, self.vectors)
+        features, found = places(self.shape, rows, tokenizer, spec, self.vectors, work.store.tokens)
         mean, vectors, notes = embed(encoder, tokenizer, features, found, self.precision, work.progress, work.halvings)
         work.notes.update(notes, examples=len(rows))
         np.save(work.out / "mean.npy", mean)

@@ -92,10 +92,12 @@ class Predict(Step):
             part = read_rows(work.store, (key,), 0, self.rows)
             if shape.tunes:
                 known = self._tuning_rows(work.store, language, key)
-                spec = tune(encoder, tokenizer, head, shape, spec, known, self.precision, scratch, work.halvings)
+                spec = tune(encoder, tokenizer, head, shape, spec, known, self.precision, scratch, work.halvings,
+                            work.store.tokens)  # fmt: skip
                 work.notes["thresholds"][language] = spec.threshold
             settings = {name: rows[language] for name, rows in noisy.items() if language in rows}
-            reader = _Reader(encoder, tokenizer, head, shape, spec, self.precision, scratch, work.halvings)
+            reader = _Reader(encoder, tokenizer, head, shape, spec, self.precision, scratch, work.halvings,
+                             work.store.tokens)  # fmt: skip
             answers, others = reader.answers(part, settings)
             work.notes.update(reader.notes)
             clean.append(self._table(language, part, shape.golds(part), answers))
@@ -142,15 +144,17 @@ class _Reader:
 
     def __init__(
         self, encoder: Any, tokenizer: Any, head: Any, shape: Any, spec: Any, precision: str, scratch: Path,
-        halvings: int,
+        halvings: int, tokens: Path,
     ) -> None:  # fmt: skip
         self.encoder, self.tokenizer, self.head, self.shape, self.spec = encoder, tokenizer, head, shape, spec
-        self.precision, self.scratch, self.halvings = precision, scratch, halvings
+        self.precision, self.scratch, self.halvings, self.tokens = precision, scratch, halvings, tokens
         self.notes: dict[str, Any] = {}
 
     def answers(self, rows: list[Row], settings: dict[str, list[Row]]) -> tuple[list[Any], dict[str, list[Any]]]:
         """One answer per clean row, and per row of each setting. Rows that equal the clean row of their id are not read
         again."""
+        import numpy as np
+
         from xstilts.training.inference import replaced
 
         features, outputs = self._read(rows)
@@ -165,9 +169,10 @@ class _Reader:
         start = 0
         for name, noisy in settings.items():
             stop = start + len(changed[name])
-            mine = [i for i, feature in enumerate(news) if start <= feature.row < stop]
-            own = [replace(news[i], row=news[i].row - start) for i in mine]
-            theirs = [results[i] for i in mine]
+            # features are in the order of their rows
+            first, last = np.searchsorted(news.rows, (start, stop)).tolist()
+            own = [replace(feature, row=feature.row - start) for feature in news[first:last]]
+            theirs = [results[i] for i in range(first, last)]
             start = stop
             if self.shape.alone:
                 rest = [noisy[i] for i in changed[name]]
@@ -180,14 +185,16 @@ class _Reader:
             found[name] = answers
         return clean, found
 
-    def _read(self, rows: list[Row]) -> tuple[list[Any], Any]:
+    def _read(self, rows: list[Row]) -> tuple[Any, Any]:
         """(features of the rows, one array per feature)."""
+        from xstilts.training.features import Features
         from xstilts.training.inference import read
 
         if not rows:
-            return [], []
+            return Features([]), []
         features, outputs, notes = read(self.encoder, self.tokenizer, self.head, self.shape, self.spec, rows,
-                                        self.precision, self.scratch, halvings=self.halvings)  # fmt: skip
+                                        self.precision, self.scratch, halvings=self.halvings,
+                                        tokens=self.tokens)  # fmt: skip
         self.notes.update(notes)
         return features, outputs
 

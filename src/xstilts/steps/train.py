@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -9,8 +11,9 @@ from xstilts.errors import UserError
 from xstilts.metrics import get_metric, score
 from xstilts.step import Runtime, Step, Work
 from xstilts.steps.part import Part
-from xstilts.steps.prepare import read_rows
+from xstilts.steps.prepare import read_rows, rows_of
 from xstilts.store import Store
+from xstilts.tasks.rows import Row
 from xstilts.training.degenerate import ROWS, collapsed, diverged
 
 RESTART = 1000
@@ -37,7 +40,7 @@ class Train(Step):
     sampler: dict[str, Any] = {}
     """How tasks are drawn, `xstilts.arms.Sampler`; empty: in proportion to their rows."""
     mlm: dict[str, Any] = {}
-    """`weight` and `exponent` of the language modelling beside them, `xstilts.arms.Mlm`."""
+    """`weight`, `exponent` and `trim` of the language modelling beside them, `xstilts.arms.Mlm`."""
     recipe: dict[str, Any]
     """The settings that matter."""
     seed: int
@@ -109,13 +112,13 @@ class Train(Step):
         ]
         save_checkpoint(work.out / "checkpoint", trained.encoder, tokenizer, heads)
 
-    def _rows(self, store: Store, part: Part) -> list[Any]:
+    def _rows(self, store: Store, part: Part) -> Sequence[Row]:
+        """The rows of a part; of a task not read yet, for its features may be in the token cache."""
         import random
 
         from xstilts.tasks.shapes import SHAPES
 
-        rows = read_rows(store, part.data, part.start, part.stop) if part.data else []
-        rows += read_rows(store, part.more) if part.more else []
+        rows = replace(rows_of(store, part.data, part.start, part.stop), more=rows_of(store, part.more))
         if not rows:
             where = f" of {part.task}" if part.task else ""
             raise UserError(
@@ -123,16 +126,18 @@ class Train(Step):
                 remedy="lower train_rows of the target",
             )
         if part.shuffle_labels:
-            rows = SHAPES.get(part.shape).shuffle_labels(rows, random.Random(f"{self.seed} shuffled"))
-        return rows
+            found: list[Row] = SHAPES.get(part.shape).shuffle_labels(list(rows), random.Random(f"{self.seed} shuffled"))
+            return found
+        return list(rows) if part.shape == "mlm" else rows
 
-    def _attempt(self, work: Work, rows: list[list[Any]], seed: int, log: Path) -> tuple[Any, Any, Any, str]:
+    def _attempt(self, work: Work, rows: list[Sequence[Row]], seed: int, log: Path) -> tuple[Any, Any, Any, str]:
         """(what was trained, its learners, the tokenizer, why it is degenerate if it is)."""
         from xstilts.models.encoder import load_language_model, reuse_head
         from xstilts.tasks.shapes import SHAPES, Spec
         from xstilts.training.drawing import Learner
         from xstilts.training.inference import predict
         from xstilts.training.loop import train
+        from xstilts.training.tokens import tokenise
 
         folder = checkpoint_folder(work.store, self.base, self.pretrained)
         language_head = None
@@ -147,12 +152,12 @@ class Train(Step):
             shape = SHAPES.get(part.shape)
             options = {**self.recipe, **part.options}
             spec = Spec.of(options, part.labels or shape.inventory(own), encoder.config.num_hidden_layers)
-            learners.append(Learner(part.task, part.head, shape, spec, own))
+            learners.append(Learner(part.task, part.head, shape, spec, own, work.store.tokens))
         dev = []
         for learner, part in zip(learners, self.parts, strict=True):
             for code, key in part.dev:
                 looked_at = read_rows(work.store, (key,), 0, self.recipe.get("select_rows"))
-                encoded = learner.shape.encode(looked_at, tokenizer, learner.spec, training=False)
+                encoded = tokenise(work.store.tokens, learner.shape, looked_at, tokenizer, learner.spec, training=False)
                 dev.append((learner, part.metric, code, looked_at, encoded))
 
         def answers(encoder: Any, heads: dict[str, Any], learner: Learner, rows: Any, encoded: Any = None) -> list[Any]:

@@ -4,6 +4,7 @@
     STORE/failed/<key>.json                                   the last failure of a step that does not exist
     STORE/partial/<key>/                                      what a step that was broken off goes on from
     STORE/dropped/<kind>/<key[:2]>/<key>.json                 the manifest of a step whose files were dropped
+    STORE/tokens/<key[:2]>/<key>.arrow                        rows as an encoder reads them (`training/tokens.py`)
 
 The files are the only truth; there is no index, no database and no lock, so any number of machines may share it.
 """
@@ -62,6 +63,11 @@ class Store:
     def path(self, kind: str, key: str) -> Path:
         """Where the step of this kind and key is published."""
         return self.root / kind.lower() / key[:2] / key
+
+    @property
+    def tokens(self) -> Path:
+        """The folder of the token cache."""
+        return self.root / "tokens"
 
     def of(self, step: Step) -> Path:
         """Where `step` is published."""

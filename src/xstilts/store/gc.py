@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from xstilts.cost.disk import droppable
 from xstilts.errors import UserError, did_you_mean
@@ -18,7 +19,7 @@ from xstilts.store import Store
 from xstilts.store.check import printable
 from xstilts.store.manifest import MANIFEST
 from xstilts.store.removal import remove
-from xstilts.store.walk import contents, keys_in, records, size_of
+from xstilts.store.walk import contents, keys_in, records, size_of, tokens_in
 
 DAY, IDLE = 86400.0, 600.0
 """Seconds without a write after which a temporary folder is a leftover: of no known run, and of one that is dead."""
@@ -92,10 +93,20 @@ def leftovers(store: Store, plans: Sequence[Plan]) -> Iterator[Item]:
                 yield Item("leftovers", f"{what} of {key[:12]}, which is done", path, size_of(path)[0])
 
 
+def tokens(store: Store, plans: Sequence[Plan]) -> Iterator[Item]:
+    """The token cache, which the next steps make anew. Raises `UserError` while a run is on: a file that goes while
+    another machine has it mapped, from a network folder, ends what reads it."""
+    for who in _busy(store, ()):
+        what = f"a study runs on this store ({who['host']}, process {who['pid']})"
+        raise UserError(what, remedy="wait until it has ended")
+    for file in tokens_in(store.root):
+        yield Item("tokens", f"tokens {file.stem[:12]}", file, size_of(file)[0])
+
+
 Policy = Callable[[Store, Sequence[Plan]], Iterable[Item]]
-POLICIES: dict[str, Policy] = {"targets": targets, "unused": unused, "leftovers": leftovers}
+POLICIES: dict[str, Policy] = {"targets": targets, "unused": unused, "leftovers": leftovers, "tokens": tokens}
 """What may go, by the name a person asks for it with."""
-WITHOUT_STUDY = frozenset({"leftovers"})
+WITHOUT_STUDY = frozenset({"leftovers", "tokens"})
 """Policies that need no study."""
 
 
@@ -134,11 +145,15 @@ def _merged(plans: Sequence[Plan]) -> dict[str, Step]:
     }  # fmt: skip
 
 
-def _refuse_busy(store: Store, named: Iterable[str]) -> None:
+def _busy(store: Store, named: Iterable[str]) -> Iterable[Mapping[str, Any]]:
+    """Runs that do other steps than those named."""
     runners = Runners(store.root)
     runners.look()
-    others = runners.holders(set(keys_in(store.root / "claims")).difference(named))
-    for who in others.values():
+    return runners.holders(set(keys_in(store.root / "claims")).difference(named)).values()
+
+
+def _refuse_busy(store: Store, named: Iterable[str]) -> None:
+    for who in _busy(store, named):
         what = f"a study that was not named runs on this store ({who['host']}, process {who['pid']})"
         raise UserError(what, remedy="name its file too, or wait until it has ended")
 

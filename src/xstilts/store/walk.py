@@ -59,6 +59,13 @@ def records(root: Path) -> list[tuple[str, str, Path]]:
     return sorted((kind, key, folder / f"{key}.json") for kind, folder in folders for key in keys_in(folder, ".json"))
 
 
+def tokens_in(root: Path) -> list[Path]:
+    """Files of the token cache, sorted."""
+    cache = root / "tokens"
+    folders = [] if cache.is_symlink() else [Path(entry.path) for entry in _entries(cache) if not entry.is_symlink()]
+    return sorted(folder / f"{key}.arrow" for folder in folders for key in keys_in(folder, ".arrow"))
+
+
 def files_of(folder: Path) -> tuple[dict[str, os.stat_result], dict[str, str]]:
     """(by name relative to `folder`, its plain files; by name, what is neither file nor folder)."""
     files, others = {}, {}

@@ -6,11 +6,22 @@ parallel data (XNLI, XQuAD, the microworld) carries the same ids in the same ord
 
 from __future__ import annotations
 
-from typing import Any
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, overload
 
 import pyarrow as pa
+import pyarrow.parquet as pq
+
+from xstilts.step import canonical
 
 Row = dict[str, Any]
+PORTION = 1000
+"""Rows that are held as dicts at a time, where more are read than are kept."""
+_SEED = 20200513
 
 _TEXT = pa.string()
 SCHEMAS: dict[str, pa.Schema] = {
@@ -49,3 +60,69 @@ SCHEMAS: dict[str, pa.Schema] = {
     # running text, or a translation pair for translation language modelling
     "mlm": pa.schema([("id", _TEXT), ("text_a", _TEXT), ("text_b", _TEXT)]),
 }
+
+
+@dataclass(frozen=True)
+class Rows(Sequence[Row]):
+    """Rows in parquet files, read when they are asked for: from the first on, so many are asked for at a time.
+
+    Where `start`/`stop` cut, they cut a fixed random order of the rows of all files, so that a sample of n rows is the
+    same for every seed and, in parallel data, for every language. Without a cut the official order is kept.
+    """
+
+    files: tuple[tuple[Path, str], ...]
+    """Each with the sha256 of its content."""
+    start: int = 0
+    stop: int | None = None
+    more: Rows | None = None
+    """Rows that follow."""
+
+    @property
+    def identity(self) -> str:
+        """A hash of what the rows are, for which none of them is read."""
+        more = None if self.more is None else self.more.identity
+        what = [[sha256 for _, sha256 in self.files], self.start, self.stop, more]
+        return hashlib.sha256(canonical(what).encode()).hexdigest()
+
+    def portions(self) -> Iterator[list[Row]]:
+        """All rows in order, at most `PORTION` at a time. Without a cut a portion is all that memory holds."""
+        if self._cut:
+            import numpy as np
+
+            table = pa.concat_tables([pq.read_table(file) for file, _ in self.files]).combine_chunks()
+            order = np.random.Generator(np.random.PCG64(_SEED)).permutation(table.num_rows)[self.start : self.stop]
+            for first in range(0, len(order), PORTION):
+                yield table.take(pa.array(order[first : first + PORTION])).to_pylist()
+        else:
+            for file, _ in self.files:
+                with pq.ParquetFile(file) as parquet:
+                    for batch in parquet.iter_batches(PORTION):
+                        yield batch.to_pylist()
+        if self.more is not None:
+            yield from self.more.portions()
+
+    def __iter__(self) -> Iterator[Row]:
+        for portion in self.portions():
+            yield from portion
+
+    def __len__(self) -> int:
+        own = len(range(self._count)[self.start : self.stop])
+        return own if self.more is None else own + len(self.more)
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Row]: ...
+    def __getitem__(self, index: int | slice) -> Row | list[Row]:
+        if isinstance(index, slice):
+            return list(islice(self, *index.indices(len(self))))
+        place = range(len(self))[index]
+        return next(islice(self, place, None))
+
+    @property
+    def _count(self) -> int:
+        return sum(pq.read_metadata(file).num_rows for file, _ in self.files)
+
+    @property
+    def _cut(self) -> bool:
+        return len(range(self._count)[self.start : self.stop]) < self._count

@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from xstilts.tasks.shapes import Feature
-from xstilts.training.batches import TOKENS, evaluation_batches
-from xstilts.training.forward import arithmetic, check_length, collate, device, settle, size_of
+from xstilts.training.batches import PADDING, TOKENS, evaluation_batches
+from xstilts.training.features import Features
+from xstilts.training.forward import arithmetic, check_length, collate, device, settle
 from xstilts.training.places import Place
 
 
 @torch.inference_mode()
 def embed(
-    encoder: Any, tokenizer: Any, features: Sequence[Feature], places: Sequence[Place], precision: str,
+    encoder: Any, tokenizer: Any, features: Features, places: Sequence[Place], precision: str,
     progress: Callable[[int, int], None], halvings: int = 0,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], dict[str, Any]]:  # fmt: skip
     """(mean vector [H], vectors of the places [places, H], notes for the manifest), from the last layer.
@@ -28,7 +28,7 @@ def embed(
     settle()
     where = device()
     encoder.to(where).eval()
-    check_length(features, encoder)
+    check_length(int(features.lengths.max()), encoder)
     width = encoder.config.hidden_size
     total, count = np.zeros(width), 0
     vectors = np.empty((len(places), width), dtype=np.float32)
@@ -37,7 +37,7 @@ def embed(
         of_feature.setdefault(place.feature, []).append(k)
     context, name = arithmetic(precision)
     done = 0
-    for indices in evaluation_batches([size_of(f) for f in features], TOKENS[where.type] >> halvings):
+    for indices in evaluation_batches(features.sizes, TOKENS[where.type] >> halvings, PADDING[where.type]):
         part = [features[i] for i in indices]
         batch = collate(part, tokenizer.pad_token_id, where)
         with context:

@@ -69,13 +69,13 @@ def size_of(feature: Feature) -> int:
     return length_of(feature) * len(feature.sequences)
 
 
-def check_length(features: Sequence[Feature], encoder: Any) -> None:
-    """Refuse sequences that the encoder has no positions for. Raises `UserError`."""
+def check_length(longest: int, encoder: Any) -> None:
+    """Refuse sequences, of which the longest has so many pieces, that the encoder has no positions for. Raises
+    `UserError`."""
     config = encoder.config
     # XLM-R counts positions from padding_idx + 1
     used = (config.pad_token_id or 0) + 1 if config.model_type in ("xlm-roberta", "roberta", "camembert") else 0
     most = config.max_position_embeddings - used
-    longest = max(length_of(f) for f in features)
     if longest > most:
         raise UserError(
             f"a sequence of {longest} pieces is longer than the {most} positions of the encoder",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import nn
 
 from xstilts.tasks.shapes import Feature, Shape, Spec
 from xstilts.training import ranks
+from xstilts.training.dropout import PartOfDropout
 from xstilts.training.forward import collate, forward
 from xstilts.training.graphs import MULTIPLE, Graphs
 from xstilts.training.hidden import hidden_states
@@ -29,7 +30,7 @@ def gradient(
     if slices > 1 or ranks.size() > 1:
         return sliced_gradient(SlicedBatch(encoder, head, shape, spec, features, pad, where, context), slices)
     batch = collate(features, pad, where, MULTIPLE if graphs is not None else 1)
-    with context:
+    with context, PartOfDropout() if where.type == "cpu" else nullcontext():
         output = forward(encoder, head, shape, spec, batch, features, hidden_states if graphs is None else graphs)
     loss = shape.loss(output, features, spec)
     loss.backward()

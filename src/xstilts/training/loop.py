@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from xstilts.errors import StepFailed, UserError
 from xstilts.models.adapt import add_lora, freeze, merge_lora
-from xstilts.models.trim import trim
+from xstilts.models.trim import trim, trim_head
 from xstilts.step import EVERY_FIVE_MINUTES, Interval
 from xstilts.store import versions
 from xstilts.training import ranks
@@ -88,7 +88,9 @@ def train(
         encoder = add_lora(encoder, recipe["lora"])
     drawn = draw(learners, encoder, tokenizer, recipe, sampler or {}, mlm or {}, seed)
     batches, steps = drawn.batches, len(drawn.order)
-    trimmed = trim(encoder, drawn.pieces) if _trims(learners, recipe) else None
+    trimmed = trim(encoder, drawn.pieces) if _trims(learners, recipe, mlm or {}) else None
+    if trimmed is not None and language_head is not None:
+        trim_head(language_head, trimmed)
     encoder.to(where).train()
     if recipe.get("stop_after", 1) > steps:
         raise UserError(
@@ -178,10 +180,13 @@ def train(
     return trained
 
 
-def _trims(learners: Sequence[Learner], recipe: dict[str, Any]) -> bool:
+def _trims(learners: Sequence[Learner], recipe: dict[str, Any], mlm: dict[str, Any]) -> bool:
     """Whether to train without the pieces that nothing uses: not where embeddings are not trained, and cost nothing, or
-    where all pieces are scored to learn the masked ones."""
-    return not any(map(is_text, learners)) and not {"freeze", "lora"} & recipe.keys()
+    where all pieces are scored to learn the masked ones. Raises `UserError` where that is asked for in vain."""
+    fixed = {"freeze", "lora"} & recipe.keys()
+    if mlm.get("trim") and fixed:
+        raise UserError(f"mlm.trim trains the embeddings in use, and {fixed.pop()} keeps them", remedy="leave out one")
+    return not fixed and (mlm.get("trim", False) or not any(map(is_text, learners)))
 
 
 def _names(modules: nn.Module) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from xstilts.tasks.rows import Row
-from xstilts.tasks.shapes import SHAPES, Feature, Spec
-from xstilts.tasks.shapes.pieces import chunks
+from xstilts.tasks.shapes import SHAPES, Spec
+from xstilts.training.features import Features
+from xstilts.training.tokens import tokenise
 
 _SEED = 20200513
 
@@ -26,55 +28,59 @@ class Place(NamedTuple):
     label: str
 
 
-Found = tuple[list[Feature], list[Place]]
+Found = tuple[Features, list[Place]]
+_Encode = Callable[[str, bool], Features]
+"""The features of the rows as one shape makes them, for training or not."""
 
 
-def places(shape: str, rows: Sequence[Row], tokenizer: Any, spec: Spec, most: int) -> Found:
+def places(shape: str, rows: Sequence[Row], tokenizer: Any, spec: Spec, most: int, tokens: Path | None = None) -> Found:
     """(features of the rows, at most `most` labelled places in them, a fixed random sample where there are more).
 
     A text or pair is the mean over its pieces, with its label; each choice likewise, with right or wrong; a word its
     first piece, with its tag or relation. Of an answer's context the pieces inside the answer count, and as many
-    others from the same window. No places for a shape that learns no labels (retrieval).
+    others from the same window. No places for a shape that learns no labels (retrieval). `tokens` is the folder of the
+    token cache.
     """
+
+    def encode(name: str, training: bool) -> Features:
+        return tokenise(tokens, SHAPES.get(name), rows, tokenizer, spec, training)
+
     if shape not in _READERS or not most:
-        return SHAPES.get(shape).encode(rows, tokenizer, spec, training=False), []
-    features, found = _READERS[shape](rows, tokenizer, spec)
+        return encode(shape, False), []
+    features, found = _READERS[shape](rows, encode)
     if len(found) > most:
         chosen = np.random.Generator(np.random.PCG64(_SEED)).permutation(len(found))[:most]
         found = [found[i] for i in sorted(chosen)]
     return features, found
 
 
-def _texts(rows: Sequence[Row], tokenizer: Any, spec: Spec) -> Found:
-    features = SHAPES.get("classify").encode(rows, tokenizer, spec, training=False)
-    return features, [Place(i, 0, None, rows[f.row]["label"]) for i, f in enumerate(features)]
+def _texts(rows: Sequence[Row], encode: _Encode) -> Found:
+    features = encode("classify", False)
+    return features, [Place(i, 0, None, rows[row]["label"]) for i, row in enumerate(features.rows)]
 
 
-def _choices(rows: Sequence[Row], tokenizer: Any, spec: Spec) -> Found:
-    features = SHAPES.get("choice").encode(rows, tokenizer, spec, training=False)
+def _choices(rows: Sequence[Row], encode: _Encode) -> Found:
+    features = encode("choice", False)
     return features, [
-        Place(i, k, None, "right" if k == rows[f.row]["label"] else "wrong")
-        for i, f in enumerate(features)
-        for k in range(len(f.sequences))
+        Place(i, k, None, "right" if k == rows[row]["label"] else "wrong")
+        for i, (row, count) in enumerate(zip(features.rows, features.counts, strict=True))
+        for k in range(count)
     ]
 
 
-def _words(column: str) -> Callable[[Sequence[Row], Any, Spec], Found]:
-    def read(rows: Sequence[Row], tokenizer: Any, spec: Spec) -> Found:
-        features: list[Feature] = []
-        found: list[Place] = []
-        for i, parts in enumerate(chunks([row["tokens"] for row in rows], tokenizer, spec.max_length)):
-            for start, stop, pieces, firsts in parts:
-                labels = rows[i][column][start:stop]
-                found += [Place(len(features), 0, p, label) for p, label in zip(firsts, labels, strict=True)]
-                features.append(Feature(i, [pieces]))
-        return features, found
+def _words(column: str) -> Callable[[Sequence[Row], _Encode], Found]:
+    def read(rows: Sequence[Row], encode: _Encode) -> Found:
+        features = encode("tag", False)  # whatever the shape: its chunks are features, one after the other
+        labels = (label for row in rows for label in row[column])
+        return features, [
+            Place(i, 0, position, next(labels)) for i, f in enumerate(features) for position in f.extra["firsts"]
+        ]
 
     return read
 
 
-def _answers(rows: Sequence[Row], tokenizer: Any, spec: Spec) -> Found:
-    features = SHAPES.get("span").encode(rows, tokenizer, spec, training=True)
+def _answers(rows: Sequence[Row], encode: _Encode) -> Found:
+    features = encode("span", True)
     rng, found, seen = random.Random(_SEED), list[Place](), set[int]()
     for i, feature in enumerate(features):
         first, last = feature.target
@@ -90,7 +96,7 @@ def _answers(rows: Sequence[Row], tokenizer: Any, spec: Spec) -> Found:
     return features, found
 
 
-_READERS: dict[str, Callable[[Sequence[Row], Any, Spec], Found]] = {
+_READERS: dict[str, Callable[[Sequence[Row], _Encode], Found]] = {
     "classify": _texts,
     "choice": _choices,
     "tag": _words("tags"),

@@ -70,16 +70,21 @@ class Mlm:
 
 class Masker:
     """Draws masks: a share of the pieces is to be predicted; of these 80 % become the mask, 10 % a random piece and
-    10 % stay (transformers' collator). Special pieces never are."""
+    10 % stay (transformers' collator). Special pieces never are.
 
-    def __init__(self, tokenizer: Any, rate: float, seed: int) -> None:
+    With a `vocabulary`, sorted, of which all pieces of the features and the mask are, random pieces come from it, and
+    a target says where in it a piece is.
+    """
+
+    def __init__(self, tokenizer: Any, rate: float, seed: int, vocabulary: Sequence[int] | None = None) -> None:
         self._collator = DataCollatorForLanguageModeling(tokenizer, mlm_probability=rate)
         # not its `seed`, which it refuses in a worker process
         self._collator.generator = torch.Generator().manual_seed(seed)
+        self._vocabulary = None if vocabulary is None else torch.tensor(vocabulary)
 
     def __call__(self, features: Sequence[Feature]) -> list[Feature]:
-        """The features with masks drawn; `target` is (positions, the ids that stood there). Those of which nothing is
-        masked are left out, and drawn again where that would be all of them."""
+        """The features with masks drawn; `target` is (positions, the pieces that stood there). Those of which nothing
+        is masked are left out, and drawn again where that would be all of them."""
         found: list[Feature] = []
         while not found:
             for feature in features:
@@ -87,8 +92,12 @@ class Masker:
                 ids, labels = self._collator.torch_mask_tokens(torch.tensor([pieces.ids]))
                 places = (labels[0] != IGNORE).nonzero()[:, 0]
                 if len(places):
-                    target = (places.tolist(), labels[0, places].tolist())
-                    found.append(replace(feature, sequences=[pieces._replace(ids=ids[0].tolist())], target=target))
+                    wanted, read = labels[0, places], ids[0]
+                    if (known := self._vocabulary) is not None:
+                        wanted = torch.searchsorted(known, wanted)
+                        read = torch.where(torch.isin(read, known), read, known[read % len(known)])
+                    target = (places.tolist(), wanted.tolist())
+                    found.append(replace(feature, sequences=[pieces._replace(ids=read.tolist())], target=target))
         return found
 
 
