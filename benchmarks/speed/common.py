@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -19,6 +20,29 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("XSTILTS_DATA") or REPOSITORY.parent / "shared" / "data")
 SMALL = Path(os.environ.get("XSTILTS_MODELS") or REPOSITORY.parent / "shared" / "models") / "natural-16"
 XLMR_VOCABULARY = 250_002
+
+
+def arguments(about: str | None) -> argparse.ArgumentParser:
+    """What every benchmark with processes of its own is asked: `--results`, and `--measure` by `alone`."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=Path, help="a JSON file to merge the figures into")
+    parser.add_argument("--measure", help=argparse.SUPPRESS)
+    return parser
+
+
+def read_arguments(parser: argparse.ArgumentParser, measure: Callable[..., dict[str, Any]]) -> argparse.Namespace:
+    """The options given. A process that `alone` started prints what `measure` finds and ends here."""
+    asked = parser.parse_args()
+    if asked.measure:
+        print(json.dumps(measure(**json.loads(asked.measure))))
+        raise SystemExit
+    return asked
+
+
+def memory_mb(field: str) -> float:
+    """A field of this process's account by Linux (`VmRSS`, `VmHWM`, `RssAnon`), in MB of 1024 KB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) / 1024
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from common import DATA, SMALL, alone, in_turns, merge, ratio, show, spread
+from common import DATA, SMALL, alone, arguments, in_turns, merge, ratio, read_arguments, show, spread
 
 SETTINGS = {"insert": [0.05, 0.1, 0.15, 0.2]}
 BATCH, LENGTH = 32, 128
@@ -28,24 +28,23 @@ BATCH, LENGTH = 32, 128
 
 def main() -> None:
     """Make a checkpoint, measure in turns, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--rows", type=int, default=50, help="sentences per language")
     parser.add_argument("--languages", type=int, default=40)
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--processes", type=int, default=4, help="how many of the scripts' processes a repetition runs")
     parser.add_argument("--growth", action="store_true", help="also how the cost grows with languages and settings")
-    parser.add_argument("--results", type=Path, help="a JSON file to merge the figures into")
-    parser.add_argument("--measure", help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.measure:
-        what = json.loads(asked.measure)
-        print(json.dumps({"seconds": ours(what) if what["who"] == "ours" else theirs(what)}))
-        return
+    asked = read_arguments(parser, measure)
     with tempfile.TemporaryDirectory() as folder:
         found = compare(Path(folder), asked)
         if asked.growth:
             found["growth"] = growth(Path(folder), asked)
     merge(asked.results, "evaluation", found)
+
+
+def measure(who: str, **what: Any) -> dict[str, Any]:
+    """One contestant's seconds, once."""
+    return {"seconds": ours(what) if who == "ours" else theirs(what)}
 
 
 def compare(folder: Path, asked: argparse.Namespace) -> dict[str, Any]:

@@ -13,21 +13,16 @@ the processor's, which load beside it changes less than those of the clock.
 
 from __future__ import annotations
 
-import argparse
-import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from common import alone, big_encoder, merge, ratio, show, small_encoder, spread
+from common import alone, arguments, big_encoder, merge, ratio, read_arguments, show, small_encoder, spread
 from evaluation import LENGTH, prepare, step_of
 
-Cut = Callable[[Any], Iterator[list[int]]]
-"""Batches of the indices of lengths."""
 ENCODERS: dict[str, Callable[[], tuple[Any, Any]]] = {"small": small_encoder, "base": big_encoder}
 MOST = 8192
 TOGETHER = "ours, all languages in one pass"
@@ -35,17 +30,12 @@ TOGETHER = "ours, all languages in one pass"
 
 def main() -> None:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--rows", type=int, default=50, help="sentences per language")
     parser.add_argument("--languages", type=int, default=4)
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--encoders", nargs="+", choices=ENCODERS, default=list(ENCODERS))
-    parser.add_argument("--results", type=Path, help="a JSON file to merge the figures into")
-    parser.add_argument("--measure", help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.measure:
-        print(json.dumps(measure(**json.loads(asked.measure))))
-        return
+    asked = read_arguments(parser, measure)
     results: dict[str, Any] = {"rows": asked.rows, "languages": asked.languages, "encoders": {}}
     print("| encoder | batches | padding, % | pieces/s | times those of ours |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
@@ -66,33 +56,11 @@ def main() -> None:
     merge(asked.results, "evaluation_batches", results)
 
 
-def by_budget(most: int, lengths: Any) -> Iterator[list[int]]:
-    """Batches of at most `most` padded pieces, longest first."""
-    yield from _cut(lengths, lambda first, rows, padding: rows * first <= most)
-
-
-def by_padding(most: int, lengths: Any) -> Iterator[list[int]]:
-    """Batches of at most `most` pieces of padding, longest first."""
-    yield from _cut(lengths, lambda first, rows, padding: rows * first <= MOST and padding <= most)
-
-
-def _cut(lengths: Any, fits: Callable[[int, int, int], bool]) -> Iterator[list[int]]:
-    """Batches, longest first, as long as they are: given are pieces of the longest, rows, and pieces of padding."""
-    batch: list[int] = []
-    padding = 0
-    for i in sorted(range(len(lengths)), key=lambda k: -int(lengths[k])):
-        padding += int(lengths[batch[0]] - lengths[i]) if batch else 0
-        if batch and not fits(int(lengths[batch[0]]), len(batch) + 1, padding):
-            yield batch
-            batch, padding = [], 0
-        batch.append(i)
-    yield batch
-
-
-WAYS: dict[str, Cut] = {
-    **{f"{most} pieces": partial(by_budget, most) for most in (512, 1024, 2048, 4096, 8192, 16384)},
-    **{f"{most} padding": partial(by_padding, most) for most in (64, 128, 256, 512)},
+WAYS: dict[str, tuple[int, int]] = {
+    **{f"{most} pieces": (most, most) for most in (512, 1024, 2048, 4096, 8192, 16384)},
+    **{f"{most} padding": (MOST, most) for most in (64, 128, 256, 512)},
 }
+"""At most so many padded pieces in a batch, and so many of them padding."""
 
 
 def measure(file: str, encoder: str, repetitions: int, threads: int) -> dict[str, Any]:
@@ -113,14 +81,12 @@ def measure(file: str, encoder: str, repetitions: int, threads: int) -> dict[str
         for parts in (languages, [[row for rows in languages for row in rows]])
     )
 
-    def ours(lengths: Any) -> Iterator[list[int]]:
-        return evaluation_batches(lengths, TOKENS["cpu"], PADDING["cpu"])
-
-    ways = {**WAYS, "ours": ours, TOGETHER: ours}
+    usual = TOKENS["cpu"], PADDING["cpu"]
+    ways = {**WAYS, "ours": usual, TOGETHER: usual}
     count = sum(int(features.lengths.sum()) for features in apart)  # of a tagger: a sequence each
 
-    def rate(parts: list[Any], cut: Cut) -> float:
-        with mock.patch("xstilts.training.inference.evaluation_batches", lambda lengths, *_: cut(lengths)):
+    def rate(parts: list[Any], most: tuple[int, int]) -> float:
+        with mock.patch.dict(TOKENS, cpu=most[0]), mock.patch.dict(PADDING, cpu=most[1]):
             began = time.process_time()
             for features in parts:
                 read(model, tokenizer, head, tag, spec, (), "auto", features=features)
@@ -129,13 +95,14 @@ def measure(file: str, encoder: str, repetitions: int, threads: int) -> dict[str
     rates: dict[str, list[float]] = {way: [] for way in ways}
     rate(apart[:1], ways["ours"])  # warms up
     for _ in range(repetitions):
-        for way, cut in ways.items():
-            rates[way].append(rate(together if way == TOGETHER else apart, cut))
+        for way, most in ways.items():
+            rates[way].append(rate(together if way == TOGETHER else apart, most))
     padding = {}
-    for way, cut in ways.items():
+    for way, most in ways.items():
         padded = 0
         for features in together if way == TOGETHER else apart:
-            padded += sum(int(features.lengths[batch].max()) * len(batch) for batch in cut(features.lengths))
+            batches = evaluation_batches(features.lengths, *most)
+            padded += sum(int(features.lengths[batch].max()) * len(batch) for batch in batches)
         padding[way] = 100 - 100 * count / padded
     return {"rates": rates, "padding": padding}
 

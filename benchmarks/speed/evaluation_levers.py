@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from common import alone, in_turns, merge, ratio, show, spread
+from common import alone, arguments, in_turns, merge, ratio, read_arguments, show, spread
 from evaluation import BATCH, LENGTH, SETTINGS, export, ours, prepare, seconds, spread_over
 
 _BEGAN = time.perf_counter()
@@ -25,18 +25,13 @@ _BEGAN = time.perf_counter()
 
 def main() -> None:
     """Make a checkpoint, measure in turns, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--rows", type=int, default=50, help="sentences per language")
     parser.add_argument("--languages", type=int, default=40)
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--processes", type=int, default=4, help="how many of 200 processes a repetition runs")
     parser.add_argument("--only", nargs="*", choices=[APART, *LEVERS], default=[APART, *LEVERS])
-    parser.add_argument("--results", type=Path, help="a JSON file to merge the figures into")
-    parser.add_argument("--measure", help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.measure:
-        print(json.dumps(measure(**json.loads(asked.measure))))
-        return
+    asked = read_arguments(parser, measure)
     with tempfile.TemporaryDirectory() as folder:
         file = prepare(Path(folder) / "study", asked.rows, asked.languages, SETTINGS)
         results = levers(file, asked)

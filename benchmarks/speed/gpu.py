@@ -16,16 +16,18 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 from common import merge, random_encoder, ratio, shape_of, show, spread, spread_tokenizer, xnli_rows
 from torch import nn
 
 from xstilts.training import loop
-from xstilts.training.batches import TOKENS
+from xstilts.training.batches import PADDING, TOKENS
 from xstilts.training.drawing import Learner
-from xstilts.training.forward import settle, size_of
+from xstilts.training.forward import settle
 from xstilts.training.inference import predict
+from xstilts.training.tokens import tokenise
 
 BATCH, LENGTH, EPOCHS = 32, 128, 2
 RECIPE: dict[str, Any] = {"batch_size": BATCH, "epochs": EPOCHS, "learning_rate": 1e-5, "weight_decay": 0.01,
@@ -193,7 +195,7 @@ def ours(name: str, rows: list[dict[str, Any]], tokenizer: Any, graphs: bool = T
 
 
 def prediction(name: str, rows: list[dict[str, Any]], tokenizer: Any) -> dict[str, dict[str, float]]:
-    """Pieces per second by padded pieces in a batch."""
+    """Pieces per second by padded pieces in a batch, however many of them are padding."""
     from xstilts.tasks import get_task
     from xstilts.tasks.shapes import SHAPES, Spec
 
@@ -203,17 +205,16 @@ def prediction(name: str, rows: list[dict[str, Any]], tokenizer: Any) -> dict[st
         encoder = random_encoder(shape_of(name))
     head = shape.head(encoder.config.hidden_size, spec)
     many: Any = [{**row, "id": f"{i}-{row['id']}"} for i in range(8) for row in rows]
-    features = shape.encode(many, tokenizer, spec, training=False)
-    pieces, found, usual = sum(map(size_of, features)), {}, TOKENS["cuda"]
+    features = tokenise(None, shape, many, tokenizer, spec, training=False)
+    pieces, found = int(features.sizes.sum()), {}
     for tokens in (8192, 32768, 131072):
-        TOKENS["cuda"] = tokens
         rates = []
-        for _ in range(4):
-            began = time.perf_counter()
-            predict(encoder, tokenizer, head, shape, spec, many, "bfloat16", features=features)
-            rates.append(pieces / (time.perf_counter() - began))
+        with mock.patch.dict(TOKENS, cuda=tokens), mock.patch.dict(PADDING, cuda=tokens):
+            for _ in range(4):
+                began = time.perf_counter()
+                predict(encoder, tokenizer, head, shape, spec, many, "bfloat16", features=features)
+                rates.append(pieces / (time.perf_counter() - began))
         found[str(tokens)] = spread(rates[1:])
-    TOKENS["cuda"] = usual
     return found
 
 

@@ -8,12 +8,21 @@ of the whole training, tokenising included. For each axis the exponent of the po
 
 from __future__ import annotations
 
-import argparse
-import json
-from pathlib import Path
 from typing import Any
 
-from common import alone, in_turns, merge, random_encoder, shape_of, show, small_encoder, spread, xnli_rows
+from common import (
+    alone,
+    arguments,
+    in_turns,
+    merge,
+    random_encoder,
+    read_arguments,
+    shape_of,
+    show,
+    small_encoder,
+    spread,
+    xnli_rows,
+)
 from trainings import BATCH, full_rows, ours
 
 AXES: dict[str, tuple[int, ...]] = {
@@ -27,15 +36,10 @@ BASE = {"examples": 256, "length": 64, "layers": 4, "width": 256}
 
 def main() -> None:
     """Measure in turns, fit, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--only", nargs="*", choices=AXES, default=list(AXES))
     parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--results", type=Path, help="a JSON file to merge the figures into")
-    parser.add_argument("--measure", help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.measure:
-        print(json.dumps(measure(**json.loads(asked.measure))))
-        return
+    asked = read_arguments(parser, measure)
     points = {f"{axis} {value}": {**BASE, axis: value} for axis in asked.only for value in AXES[axis]}
     found = in_turns(list(points), asked.repetitions, lambda name, _: alone(__file__, points[name]))
     seconds = {name: [run["whole"] for run in runs] for name, runs in found.items()}

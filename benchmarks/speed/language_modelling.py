@@ -7,13 +7,23 @@ process of its own with one thread.
 
 from __future__ import annotations
 
-import argparse
-import json
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from common import alone, in_turns, merge, ratio, shape_of, show, spread, spread_tokenizer, xnli_rows
+from common import (
+    alone,
+    arguments,
+    in_turns,
+    merge,
+    ratio,
+    read_arguments,
+    shape_of,
+    show,
+    spread,
+    spread_tokenizer,
+    xnli_rows,
+)
 from trainings import RECIPE, Clock
 
 WAYS = {"whole": False, "trimmed": True}
@@ -21,15 +31,10 @@ WAYS = {"whole": False, "trimmed": True}
 
 def main() -> None:
     """Measure in turns, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--results", type=Path, help="a JSON file to merge the figures into")
-    parser.add_argument("--measure", help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.measure:
-        print(json.dumps(measure(**json.loads(asked.measure))))
-        return
+    asked = read_arguments(parser, measure)
     found = in_turns(
         list(WAYS), asked.repetitions, lambda name, _: alone(__file__, {"name": name, "steps": asked.steps})
     )

@@ -8,9 +8,7 @@ and where the time of our steps goes, by torch's profiler.
 
 from __future__ import annotations
 
-import argparse
 import ctypes.util
-import json
 import math
 import os
 import re
@@ -22,25 +20,32 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from common import alone, big_encoder, in_turns, merge, ratio, show, small_encoder, spread, xnli_rows
+from common import (
+    alone,
+    arguments,
+    big_encoder,
+    in_turns,
+    merge,
+    ratio,
+    read_arguments,
+    show,
+    small_encoder,
+    spread,
+    xnli_rows,
+)
 from step import pieces, pieces_of_all, some
 from trainings import BATCH, ours
 
 
 def main() -> None:
     """Measure in turns, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--small", action="store_true", help="the small encoder with real weights")
     parser.add_argument("--rows", type=int, default=256, help="rows of an epoch, a multiple of 32")
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--only", nargs="*", choices=LEVERS, default=list(LEVERS), help="leave out other levers")
     parser.add_argument("--allocator", help="an allocator to preload (default: tcmalloc, where the system has it)")
-    parser.add_argument("--results", type=Path, help="a JSON file to merge the figures into")
-    parser.add_argument("--measure", help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.measure:
-        print(json.dumps(measure(**json.loads(asked.measure))))
-        return
+    asked = read_arguments(parser, measure)
     allocator = asked.allocator or next(filter(None, map(ctypes.util.find_library, _ALLOCATORS)), None)
     names = [name for name in LEVERS if name in asked.only and (name != PRELOADED or allocator)]
 

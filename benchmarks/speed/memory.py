@@ -8,18 +8,17 @@ in bfloat16; ours reads a batch in 1, 2 or 4 slices. Seconds are of the second s
 
 from __future__ import annotations
 
-import argparse
-import json
-from pathlib import Path
 from typing import Any
 
 from common import (
     XLMR_VOCABULARY,
     alone,
+    arguments,
     in_turns,
     merge,
     random_encoder,
     ratio,
+    read_arguments,
     shape_of,
     show,
     spread,
@@ -40,7 +39,7 @@ CONTESTANTS: dict[str, dict[str, Any]] = {
 
 def main() -> None:
     """Measure in turns, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--layers", type=int, default=24)
     parser.add_argument("--width", type=int, default=1024)
     parser.add_argument("--vocabulary", type=int, default=XLMR_VOCABULARY)
@@ -48,12 +47,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repetitions", type=int, default=1)
     parser.add_argument("--only", nargs="*", choices=CONTESTANTS, default=list(CONTESTANTS))
-    parser.add_argument("--results", type=Path, help="a JSON file to merge the figures into")
-    parser.add_argument("--measure", help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.measure:
-        print(json.dumps(measure(**json.loads(asked.measure))))
-        return
+    asked = read_arguments(parser, measure)
 
     def one(name: str, _: int) -> dict[str, Any]:
         what = {name: getattr(asked, name) for name in ("layers", "width", "vocabulary", "length")}

@@ -14,16 +14,14 @@ scores at the same place. Memory is what a process's peak rises by during a sear
 
 from __future__ import annotations
 
-import argparse
 import ctypes
-import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from common import DATA, alone, merge, ratio, show, small_encoder, spread
+from common import DATA, alone, arguments, memory_mb, merge, ratio, read_arguments, show, small_encoder, spread
 from numpy.typing import NDArray
 
 Matrix = NDArray[np.float32]
@@ -50,17 +48,11 @@ MEMORY = {"20,000 by 20,000": (20_000, 20_000), "2,000 by 100,000": (2_000, 100_
 
 def main() -> None:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     usual = [name for name in SIZES if name != "bucc_long"]
     parser.add_argument("--only", nargs="+", choices=SIZES, default=usual, help="leave out other sizes")
-    parser.add_argument("--results", type=Path, help="a JSON file to merge the figures into")
-    parser.add_argument("--measure", help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.measure:
-        what = json.loads(asked.measure)
-        print(json.dumps(memory(**what) if "way" in what else times(**what)))
-        return
+    asked = read_arguments(parser, measure)
     results: dict[str, Any] = {"peak_mb": {}}
     for threads in asked.threads:
         found = {name: alone(__file__, {"size": name}, threads) for name in asked.only}
@@ -71,6 +63,11 @@ def main() -> None:
         }
     report(results)
     merge(asked.results, "neighbours", results)
+
+
+def measure(**what: Any) -> dict[str, Any]:
+    """The memory of one way, or the times of all."""
+    return memory(**what) if "way" in what else times(**what)
 
 
 def times(size: str, threads: int) -> dict[str, Any]:
@@ -150,16 +147,10 @@ def memory(n: int, m: int, way: str, threads: int) -> dict[str, float]:
     search = contestants(left, right, 4)[way]
     contestants(left[:100], right[:100], 4)[way]()  # what a library loads and keeps is not the search's
     ctypes.CDLL(None).malloc_trim(0)  # free memory that this process kept would hide what the search needs
-    before = _status("VmRSS:")
+    before = memory_mb("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew (proc(5))
     kept = sum(part.nbytes for found in search() for part in found)
-    return {"peak_mb": (_status("VmHWM:") - before) / 1024 - kept / 2**20}
-
-
-def _status(name: str) -> int:
-    """KB, from Linux's account of this process."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name))
+    return {"peak_mb": memory_mb("VmHWM") - before - kept / 2**20}
 
 
 def unit(n: int, width: int, seed: int) -> Matrix:

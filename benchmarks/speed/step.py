@@ -18,19 +18,18 @@ vocabulary; --small takes the small one as it is. Our trained vocabulary is that
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from common import (
     alone,
+    arguments,
     big_encoder,
     in_turns,
     merge,
     ratio,
+    read_arguments,
     shape_of,
     show,
     small_encoder,
@@ -46,7 +45,7 @@ CONTESTANTS = ("padded", "trainer", "trainer_best", "ours")
 
 def main() -> None:
     """Measure in turns, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--small", action="store_true", help="the small encoder with real weights")
     parser.add_argument("--rows", type=int, default=256, help="rows of an epoch, a multiple of 32")
     parser.add_argument("--threads", type=int, default=1)
@@ -57,12 +56,7 @@ def main() -> None:
     parser.add_argument(
         "--machine", action="store_true", help="also fill two processors: Trainer with 2 threads, 2 of ours"
     )
-    parser.add_argument("--results", type=Path, help="a JSON file to merge the figures into")
-    parser.add_argument("--measure", help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.measure:
-        print(json.dumps(measure(**json.loads(asked.measure))))
-        return
+    asked = read_arguments(parser, measure)
     names = ["products", *(name for name in CONTESTANTS if name in asked.only)]
     names += ["trainer_best_2_threads", "two_of_ours"] if asked.machine else []
 

@@ -16,16 +16,26 @@ the process once everything was imported: of its own (RssAnon of /proc/self/stat
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import json
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from common import SMALL, alone, big_encoder, in_turns, merge, show, small_encoder, spread, xnli_rows
+from common import (
+    SMALL,
+    alone,
+    arguments,
+    big_encoder,
+    in_turns,
+    memory_mb,
+    merge,
+    read_arguments,
+    show,
+    small_encoder,
+    spread,
+    xnli_rows,
+)
 from step import pieces_of_all, some
 from trainings import BATCH, LABELS, ours
 
@@ -36,18 +46,13 @@ _LOOK = 1000
 
 def main() -> None:
     """Measure in turns, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--small", action="store_true", help="the step of the small encoder, not of XLM-R-base size")
     parser.add_argument("--epoch", type=int, default=40_000, help="rows of the epoch that is batched beside the step")
     parser.add_argument("--rows", type=int, default=500_000, help="rows that memory is measured with")
     parser.add_argument("--repetitions", type=int, default=5, help="of the step; memory is measured once")
     parser.add_argument("--only", nargs="*", choices=("step", *WAYS), default=("step", *WAYS))
-    parser.add_argument("--results", type=Path, help="a JSON file to merge the figures into")
-    parser.add_argument("--measure", help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.measure:
-        print(json.dumps(measure(**json.loads(asked.measure))))
-        return
+    asked = read_arguments(parser, measure)
     results: dict[str, Any] = {"rows": asked.rows, "epoch": asked.epoch, "small": asked.small}
     with tempfile.TemporaryDirectory() as folder:
         if "step" in asked.only:
@@ -108,7 +113,7 @@ def memory(way: str, count: int, folder: Path) -> dict[str, Any]:
     tokenizer = load_tokenizer(str(SMALL))
     shape, spec, rows = prepared(count, folder)
     shape.encode(rows[:8], tokenizer, spec, True)
-    before, most = {name: megabytes(name) for name in ("RssAnon", "VmHWM")}, 0.0
+    before, most = {name: memory_mb(name) for name in ("RssAnon", "VmHWM")}, 0.0
     began = time.process_time()
     features: Any
     if way == "lists":
@@ -123,9 +128,9 @@ def memory(way: str, count: int, folder: Path) -> dict[str, Any]:
     for i, indices in enumerate(itertools.islice(batches, -(-len(features) // BATCH))):
         batch = [features[k] for k in indices]
         if i % _LOOK == 0:
-            most = max(most, megabytes("RssAnon"))
+            most = max(most, memory_mb("RssAnon"))
     assert batch
-    return {"seconds": encoded, "own_mb": most - before["RssAnon"], "peak_mb": megabytes("VmHWM") - before["VmHWM"]}
+    return {"seconds": encoded, "own_mb": most - before["RssAnon"], "peak_mb": memory_mb("VmHWM") - before["VmHWM"]}
 
 
 def prepared(count: int, folder: Path) -> tuple[Any, Any, Any]:
@@ -145,12 +150,6 @@ def prepared(count: int, folder: Path) -> tuple[Any, Any, Any]:
                 some_rows = [{**row, "id": f"{start}-{row['id']}"} for row in real[: count - start]]
                 writer.write_table(pa.Table.from_pylist(some_rows, schema=SCHEMAS["classify"]))
     return SHAPES.get("classify"), Spec(labels=LABELS), Rows(((file, sha256_of(file)),))
-
-
-def megabytes(name: str) -> float:
-    """What /proc/self/status says, in MB of 1024 KB."""
-    lines: Sequence[str] = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) / 1024
 
 
 def report(results: dict[str, Any]) -> None:

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from common import memory_mb
+
 BATCH = 32
 RECIPE: dict[str, Any] = {"batch_size": BATCH, "learning_rate": 2e-5, "weight_decay": 0.01, "warmup": 0.1, "clip": 1.0}
 LABELS = ("entailment", "neutral", "contradiction")
@@ -52,8 +54,7 @@ def peak_mb() -> float:
 
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
+    return memory_mb("VmHWM")
 
 
 def ours(
