@@ -6,12 +6,24 @@ import gc
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from xstilts.data_commands import data_app
 from xstilts.errors import UserError
-from xstilts.flags import JsonOption, StoreOption
+from xstilts.flags import (
+    EngineOption,
+    ExecutorOption,
+    JsonOption,
+    OutOption,
+    SaveEveryOption,
+    SelectOption,
+    StoreOption,
+    StudyFile,
+    TimeLimitOption,
+    WorkersOption,
+)
 from xstilts.store_commands import store_app
 
 if TYPE_CHECKING:
@@ -24,36 +36,8 @@ app = typer.Typer(
     "task, English target task, zero-shot evaluation in many languages.",
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich",
 )  # fmt: skip
-data_app = typer.Typer(help="Look at data folders.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.add_typer(store_app, name="store")
-
-StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="A study file, such as studies/natural-smoke.yaml.")]
-OutOption = Annotated[
-    Path | None, typer.Option("--out", metavar="DIR", help="Where the report goes. [default: reports/STUDY-NAME]")
-]
-SelectOption = Annotated[
-    Literal["last", "best", "oracle"] | None,
-    typer.Option(
-        "--select", metavar="HOW", help="Checkpoints: last, best (English dev) or oracle (target-language dev)."
-    ),
-]
-ExecutorOption = Annotated[
-    str | None,
-    typer.Option("--executor", metavar="NAME", help="Where steps run: pool (the default), inline, ray, slurm."),
-]
-EngineOption = Annotated[
-    Path | None, typer.Option("--engine", metavar="FILE", help="How steps run: a file of the fields of docs/scale.md.")
-]
-WorkersOption = Annotated[int | None, typer.Option("--workers", metavar="N", help="Steps at a time.")]
-TimeLimitOption = Annotated[
-    str | None,
-    typer.Option("--time-limit", metavar="DURATION", help="A step that takes longer hangs and fails: 90 s, 4 h."),
-]
-SaveEveryOption = Annotated[
-    str | None,
-    typer.Option("--save-every", metavar="INTERVAL", help="How often a training saves its state: 10 min, 200 steps."),
-]
 
 
 def main() -> None:
@@ -403,22 +387,3 @@ def tasks(
         _print_json([{**task.model_dump(), "example": {"row": row, "from": where, "encoded": encoded}}])
     else:
         print_task(task, row, where, encoded, model)
-
-
-@data_app.command("check")
-def data_check(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A data folder in the official layouts.")],
-    task: Annotated[str | None, typer.Argument(help="Look at this task alone, language by language.")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Say for every task what a data folder holds, per language and split, and what is wrong or missing."""
-    from rich.console import Console
-
-    from xstilts.sources.check import check, render, render_task
-    from xstilts.tasks import TASKS, get_task
-
-    findings = check(folder, TASKS.values() if task is None else [get_task(task)])
-    if as_json:
-        _print_json(findings)
-    else:
-        Console().print(render(findings) if task is None else render_task(findings))

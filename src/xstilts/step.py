@@ -34,6 +34,11 @@ def canonical(value: Any) -> str:
     return _SPELLING.encode(value)
 
 
+def fingerprint(value: Any) -> str:
+    """64 hex digits: sha256 of the canonical JSON of a value."""
+    return _hash(canonical(value))
+
+
 class Interval(BaseModel):
     """How often something is done: every so many optimiser steps, or seconds; whichever is given."""
 
@@ -90,7 +95,7 @@ class Step(BaseModel):
     @cached_property
     def key(self) -> str:
         """64 hex digits: sha256 of the canonical JSON of `identity()`."""
-        return _hash(canonical(self.identity()))
+        return fingerprint(self.identity())
 
     def __copy__(self) -> Self:
         """Without the key: `model_copy` changes fields of the copy."""

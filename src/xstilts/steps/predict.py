@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from xstilts.errors import UserError
 from xstilts.step import Runtime, Step, Work
 from xstilts.steps.perturb import read_perturbed
-from xstilts.steps.prepare import read_rows, rows_file
+from xstilts.steps.prepare import read_rows, rows_of
 from xstilts.steps.train import checkpoint_folder, load_start
 from xstilts.store import Store
 from xstilts.tasks.rows import Row
@@ -83,7 +83,7 @@ class Predict(Step):
             work.notes["thresholds"] = {}
         scratch = work.out.parent  # on the store's disk: the system's temporary folder may be memory
         noisy = {name: read_perturbed(work.store, key) for name, key in self.perturbed}
-        total = sum(len(range(_count(work.store, key))[: self.rows]) for _, key in self.data)
+        total = sum(len(rows_of(work.store, (key,), 0, self.rows)) for _, key in self.data)
         total += sum(len(rows) for languages in noisy.values() for rows in languages.values())
         done = 0
         clean: list[Any] = []
@@ -131,10 +131,11 @@ class Predict(Step):
             stop = None if self.tune_rows is None else self.rows + self.tune_rows
             rows += read_rows(store, (evaluated,), self.rows, stop)
         if not rows:
+            count = len(rows_of(store, (evaluated,)))
             raise UserError(
                 f"{self.task} has no rows in {language} to set its threshold on besides those it is evaluated on",
                 remedy=f"give it a dev split of its own or evaluate on fewer rows of this one: "
-                f"settings.{self.task}.test_rows (dev_rows if dev is evaluated) below {_count(store, evaluated)}",
+                f"settings.{self.task}.test_rows (dev_rows if dev is evaluated) below {count}",
             )
         return rows
 
@@ -197,9 +198,3 @@ class _Reader:
                                         tokens=self.tokens)  # fmt: skip
         self.notes.update(notes)
         return features, outputs
-
-
-def _count(store: Store, key: str) -> int:
-    """How many rows a `Prepare` step has published."""
-    count: int = pq.read_metadata(rows_file(store, key)).num_rows
-    return count

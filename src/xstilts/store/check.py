@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from xstilts.step import canonical
+from xstilts.step import fingerprint
 from xstilts.store.hashes import sha256_of
 from xstilts.store.manifest import MANIFEST, render, seal
 from xstilts.store.walk import files_of
@@ -87,7 +86,7 @@ def check_manifest(raw: bytes, kind: str, key: str) -> tuple[dict[str, Any] | No
 def _wrong(manifest: dict[str, Any], raw: bytes, kind: str, key: str) -> Iterator[str]:
     identity = manifest["identity"]
     try:
-        told = hashlib.sha256(canonical(identity).encode()).hexdigest()
+        told = fingerprint(identity)
         # a blank for a blank keeps the seal: the text itself is compared too
         whole = "seal" not in manifest or (manifest["seal"] == seal(manifest) and render(manifest) == raw)
     except ValueError:  # numbers and text that no manifest holds

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from xstilts.cost.disk import droppable
 from xstilts.errors import UserError, did_you_mean
@@ -59,7 +58,7 @@ def unused(store: Store, plans: Sequence[Plan]) -> Iterator[Item]:
     """Steps that none of the plans names, whatever is left of such, and their partial states. Raises `UserError` while
     a run does such a step: its study was not given."""
     named = _merged(plans).keys()
-    _refuse_busy(store, named)
+    _refuse_busy(store, named, "a study that was not named", "name its file too, or wait until it has ended")
     for kind, key, folder in contents(store.root).steps:
         if key not in named:
             yield Item("unused", f"{kind} {_label(folder / MANIFEST)} ({key[:12]})", folder, size_of(folder)[0])
@@ -96,9 +95,7 @@ def leftovers(store: Store, plans: Sequence[Plan]) -> Iterator[Item]:
 def tokens(store: Store, plans: Sequence[Plan]) -> Iterator[Item]:
     """The token cache, which the next steps make anew. Raises `UserError` while a run is on: a file that goes while
     another machine has it mapped, from a network folder, ends what reads it."""
-    for who in _busy(store, ()):
-        what = f"a study runs on this store ({who['host']}, process {who['pid']})"
-        raise UserError(what, remedy="wait until it has ended")
+    _refuse_busy(store, (), "a study", "wait until it has ended")
     for file in tokens_in(store.root):
         yield Item("tokens", f"tokens {file.stem[:12]}", file, size_of(file)[0])
 
@@ -145,17 +142,13 @@ def _merged(plans: Sequence[Plan]) -> dict[str, Step]:
     }  # fmt: skip
 
 
-def _busy(store: Store, named: Iterable[str]) -> Iterable[Mapping[str, Any]]:
-    """Runs that do other steps than those named."""
+def _refuse_busy(store: Store, named: Iterable[str], which: str, remedy: str) -> None:
+    """Raise `UserError` where a run does other steps than those named."""
     runners = Runners(store.root)
     runners.look()
-    return runners.holders(set(keys_in(store.root / "claims")).difference(named)).values()
-
-
-def _refuse_busy(store: Store, named: Iterable[str]) -> None:
-    for who in _busy(store, named):
-        what = f"a study that was not named runs on this store ({who['host']}, process {who['pid']})"
-        raise UserError(what, remedy="name its file too, or wait until it has ended")
+    others = runners.holders(set(keys_in(store.root / "claims")).difference(named))
+    for who in others.values():
+        raise UserError(f"{which} runs on this store ({who['host']}, process {who['pid']})", remedy=remedy)
 
 
 def _label(manifest: Path) -> str:

@@ -6,7 +6,6 @@ parallel data (XNLI, XQuAD, the microworld) carries the same ids in the same ord
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -16,7 +15,7 @@ from typing import Any, overload
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xstilts.step import canonical
+from xstilts.step import fingerprint
 
 Row = dict[str, Any]
 PORTION = 1000
@@ -81,8 +80,7 @@ class Rows(Sequence[Row]):
     def identity(self) -> str:
         """A hash of what the rows are, for which none of them is read."""
         more = None if self.more is None else self.more.identity
-        what = [[sha256 for _, sha256 in self.files], self.start, self.stop, more]
-        return hashlib.sha256(canonical(what).encode()).hexdigest()
+        return fingerprint([[sha256 for _, sha256 in self.files], self.start, self.stop, more])
 
     def portions(self) -> Iterator[list[Row]]:
         """All rows in order, at most `PORTION` at a time. Without a cut a portion is all that memory holds."""

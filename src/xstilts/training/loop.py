@@ -78,6 +78,7 @@ def train(
     """
     torch.manual_seed(seed)
     settle()
+    mlm = mlm or {}
     where = device()
     heads = _heads(encoder, learners, language_head, where)
     if begin is not None:
@@ -86,9 +87,9 @@ def train(
         freeze(encoder, recipe["freeze"])
     if "lora" in recipe:
         encoder = add_lora(encoder, recipe["lora"])
-    drawn = draw(learners, encoder, tokenizer, recipe, sampler or {}, mlm or {}, seed)
+    drawn = draw(learners, encoder, tokenizer, recipe, sampler or {}, mlm, seed)
     batches, steps = drawn.batches, len(drawn.order)
-    trimmed = trim(encoder, drawn.pieces) if _trims(learners, recipe, mlm or {}) else None
+    trimmed = trim(encoder, drawn.pieces) if _trims(learners, recipe, mlm) else None
     if trimmed is not None and language_head is not None:
         trim_head(language_head, trimmed)
     encoder.to(where).train()

@@ -23,7 +23,7 @@ from weakref import WeakKeyDictionary
 import pyarrow as pa
 
 from xstilts.metrics import sets
-from xstilts.step import canonical
+from xstilts.step import canonical, fingerprint
 from xstilts.store.hashes import sha256_of, sha256_of_files
 from xstilts.store.manifest import versions
 from xstilts.tasks import shapes
@@ -74,7 +74,7 @@ def tokenise(
 
 
 def _key(shape: Shape, rows: Sequence[Row], tokenizer: Any, spec: Spec, training: bool) -> str:
-    what = {
+    return fingerprint({
         "tokenizer": _identity(tokenizer),
         "versions": [versions()[name] for name in _TOKENISERS],
         "shape": shape.name,
@@ -82,8 +82,7 @@ def _key(shape: Shape, rows: Sequence[Row], tokenizer: Any, spec: Spec, training
         "spec": {name: value for name, value in asdict(spec).items() if name not in _DECODING},
         "training": training,
         "rows": rows.identity if isinstance(rows, Rows) else _sha256_of(map(canonical, rows)),
-    }
-    return _sha256_of([canonical(what)])
+    })  # fmt: skip
 
 
 _identities: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
