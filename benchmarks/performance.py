@@ -226,7 +226,7 @@ def growth_plot(panels: Sequence[tuple[str, Sequence[tuple[float, float]]]]) -> 
         sheet.path([x for x, _ in at], [y for _, y in at], INK)
         for (x, y), (n, seconds) in zip(at, points, strict=True):
             sheet.mark(x, y, 3, INK, filled=True)
-            sheet.text(x, y0 + size + 12, f"{n:g}", size=9, anchor="center")
+            sheet.text(x, y0 + size + 22, f"{n:g}", size=9, anchor="center")
             sheet.text(x + 6, y + 8, f"{seconds:.3g}", size=9)
     return standalone(sheet.svg("growth", "How cost grows", "The numbers are in docs/performance.md."))
 
